@@ -1,6 +1,6 @@
 """Measure depth: speed and memory of the networks, accuracy of edges, and temporal stability of the range.
 
-    python benchmarks/depth.py [--quick] [--json] [--nets | --edges | --steady]
+    python benchmarks/depth.py [--quick] [--json] [--nets | --edges | --steady | --auto]
     python benchmarks/depth.py --nets [--model small ...] [--lines 392 518 ...] [--frame 518x518 ...]
 
 nets: Depth Anything with random weights, on which speed does not depend, next to transformers with the same
@@ -13,6 +13,9 @@ less on other load. Memory is what a first run adds. Runs are interleaved.
 edges: exact depth of rendered streets, downscaled from 1080 rows to the 518 of a model and upsampled again,
 also blurred as a network's output is. Bars thinner than two depth pixels, which no method restores, are
 left out without --thin.
+
+auto: the networks among which ``auto`` selects, per new frame of their windows, next to Depth Anything V2
+Small; only with --auto. Large ones take minutes on a CPU.
 
 steady: a near object passes within five frames while each frame's depth has its own scale and shift.
 Parallax is measured at a divergence of 2 % and a width of 1920 pixels.
@@ -45,7 +48,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from benchmarks.interpolate import peak
-from benchmarks.support import scenes
+from benchmarks.support import depth_3_nets, depth_nets, moge_nets, scenes
 from benchmarks.support.depth_nets import PUBLISHED, random_net
 from benchmarks.support.depth_scenes import flown_past
 from stereoreel.analysis.depth_metrics import boundary_error, boundary_f1, edge_psnr, parallax_step
@@ -57,6 +60,7 @@ from stereoreel.models.headless import Headless
 from stereoreel.nets import depth_anything
 from stereoreel.stages import depth, stereo
 from stereoreel.stages.depth.depth_anything import DepthAnything, DepthStage
+from stereoreel.stages.depth.stage import depth_type
 from stereoreel.stages.depth.windows import SteadyRange
 from stereoreel.stages.stereo import builtin
 
@@ -176,6 +180,43 @@ def networks(name: str, lines: int, size: str, frames: int | None, rounds: int, 
     }
 
 
+def rivals(lines: int, rounds: int) -> dict:
+    """Measure the networks among which ``auto`` selects, alone, in the precision of ``auto``."""
+    images = torch.rand(1, 3, lines, round(lines * 16 / 9 / 14) * 14, device=DEVICE)
+
+    def placed(net: torch.nn.Module) -> torch.nn.Module:
+        net = net.to_empty(device=DEVICE)
+        for tensor in net.state_dict().values():
+            tensor.fill_(1e-3)  # speed does not depend on values
+        return net.to(depth_type("auto", DEVICE))
+
+    two = {name: placed(depth_nets.on_meta(PUBLISHED[name][0])) for name in ("small", "video small")}
+    three = {name: placed(depth_3_nets.on_meta(depth_3_nets.PUBLISHED[name][0])) for name in
+             ("small", "base", "mono and metric")}  # fmt: skip
+    moge = placed(moge_nets.on_meta(moge_nets.LARGE))
+
+    def views(name: str, count: int) -> Callable:
+        return partial(three[name], images[None].expand(1, count, -1, -1, -1))
+
+    window = 16 if DEVICE.type == "cuda" else 8
+    ways = {
+        "depth-anything-v2-small": (partial(two["small"], images), 1),
+        "video-depth-anything-small": (
+            partial(two["video small"], images[None].expand(1, 32, -1, -1, -1)),
+            22,
+        ),
+        "depth-anything-3-small": (views("small", window), window * 3 // 4),
+        "depth-anything-3-base": (views("base", window), window * 3 // 4),
+        "depth-anything-3-small alone": (views("small", 1), 1),
+        "depth-anything-3-mono-large": (views("mono and metric", 1), 1),
+        "moge-2-large": (partial(moge, images), 1),
+    }
+    found = interleaved(ways, rounds)
+    which = "cores_ms" if DEVICE.type == "cpu" else "min_ms"
+    one = found["depth-anything-v2-small"][which]
+    return {"ways": found, "ratio": {name: round(row[which] / one, 2) for name, row in found.items()}}
+
+
 def interleaved(ways: dict[str, tuple[Callable, int]], rounds: int) -> dict[str, dict[str, float]]:
     """Run the ways in turn; return milliseconds per frame (minimum, median, CPU time) and MiB of each."""
     memory, times = {name: peak(way) for name, (way, _) in ways.items()}, {name: [] for name in ways}
@@ -281,7 +322,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for part in ("nets", "edges", "steady"):
+    for part in ("nets", "edges", "steady", "auto"):
         parser.add_argument(
             f"--{part}",
             action="append_const",
@@ -338,6 +379,11 @@ def main() -> None:
             for model in options.model
             for key, found in at_all_sizes(model, options, bool(reason)).items()
         }
+    if "auto" in parts:
+        lines = 112 if options.quick else 280
+        figures["auto"] = found = rivals(lines, 1 if options.quick else options.rounds)
+        table(f"networks of auto, per frame, {lines} rows of 16:9, {DEVICE}", found["ways"])
+        print("    time over that of Depth Anything V2 Small:", found["ratio"])
     if options.json:
         print(json.dumps({**figures, "device": str(DEVICE), "threads": torch.get_num_threads()}))
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -226,21 +226,23 @@ class Norm(nn.LayerNorm):
 class Block(nn.Module):
     """One block of the encoder: a float32 stream ``[B, N, C]`` to the next."""
 
-    def __init__(self, family: Family):
+    def __init__(self, width: int, inner: int, gated: bool):
         super().__init__()
-        width, inner = family.width, family.inner
         self.norm1, self.norm2 = Norm(width, eps=1e-6), Norm(width, eps=1e-6)
-        self.attn = _group(qkv=nn.Linear(width, 3 * width), proj=nn.Linear(width, width))
-        first, last = nn.Linear(width, 2 * inner if family.gated else inner), nn.Linear(inner, width)
-        self.mlp = _group(w12=first, w3=last) if family.gated else _group(fc1=first, fc2=last)
+        self.attn = group(qkv=nn.Linear(width, 3 * width), proj=nn.Linear(width, width))
+        first, last = nn.Linear(width, 2 * inner if gated else inner), nn.Linear(inner, width)
+        self.mlp = group(w12=first, w3=last) if gated else group(fc1=first, fc2=last)
         self.ls1, self.ls2 = (nn.ParameterDict({"gamma": torch.ones(width)}) for _ in range(2))
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.addcmul(x, self._attention(self.norm1(x)).float(), self.ls1["gamma"].float())
+    def forward(self, x: Tensor, rotation: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """``rotation`` places queries and keys, after their own norms."""
+        x = torch.addcmul(x, self.attention(self.norm1(x), rotation).float(), self.ls1["gamma"].float())
         return torch.addcmul(x, self._mlp(self.norm2(x)).float(), self.ls2["gamma"].float())
 
-    def _attention(self, x: Tensor) -> Tensor:
+    def attention(self, x: Tensor, rotation: Callable[[Tensor], Tensor] | None) -> Tensor:
         query, key, value = rearrange(self.attn.qkv(x), "b n (qkv heads d) -> qkv b heads n d", qkv=3, d=HEAD)
+        if rotation is not None:
+            query, key = rotation(self.attn.q_norm(query)), rotation(self.attn.k_norm(key))
         seen = F.scaled_dot_product_attention(query, key, value)
         return self.attn.proj(rearrange(seen, "b heads n d -> b n (heads d)"))
 
@@ -251,44 +253,73 @@ class Block(nn.Module):
         return self.mlp.w3(F.silu(gate) * value)
 
 
+def positions(stored: Tensor, rows: int, columns: int) -> Tensor:
+    """Return a stored position embedding ``[1, 1 + n * n, C]`` for a grid, ``[1, 1 + rows * columns, C]``.
+
+    Bicubic, float32, with the published code's factors and their 0.1 added.
+    """
+    stored, grid = stored.float(), math.isqrt(stored.shape[1] - 1)
+    if rows == columns == grid:
+        return stored
+    square = rearrange(stored[:, 1:], "b (h w) c -> b c h w", h=grid)
+    factors = ((rows + 0.1) / grid, (columns + 0.1) / grid)
+    resized = F.interpolate(square, scale_factor=factors, mode="bicubic")[..., :rows, :columns]
+    return torch.cat([stored[:, :1], rearrange(resized, "b c h w -> b (h w) c")], 1)
+
+
+class EncoderShape(Protocol):
+    """What a ``Family`` says of its encoder."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def inner(self) -> int: ...
+    @property
+    def gated(self) -> bool: ...
+    @property
+    def grid(self) -> int: ...
+    @property
+    def taps(self) -> tuple[int, ...]: ...
+
+
 class DINOv2(nn.Module):
     """Normalised images ``[B, 3, H, W]`` to features ``[B, C, H / 14, W / 14]`` of four of the blocks."""
 
-    def __init__(self, family: Family):
+    def __init__(self, family: EncoderShape):
         super().__init__()
-        self.taps, self.grid = family.taps, family.grid
+        self.taps = family.taps
         self.cls_token = nn.Parameter(torch.zeros(1, 1, family.width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + family.grid**2, family.width))
-        self.patch_embed = _group(proj=nn.Conv2d(3, family.width, PATCH, PATCH))
-        self.blocks = nn.ModuleList(Block(family) for _ in range(family.depth))
+        self.patch_embed = group(proj=nn.Conv2d(3, family.width, PATCH, PATCH))
+        self.blocks = nn.ModuleList(
+            Block(family.width, family.inner, family.gated) for _ in range(family.depth)
+        )
         self.norm = Norm(family.width, eps=1e-6)
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        rows, columns = (edge // PATCH for edge in images.shape[-2:])
+        return [x[:, 1:].transpose(1, 2).unflatten(2, (rows, columns)) for x in self.tokens(images)]
+
+    def tokens(self, images: Tensor) -> list[Tensor]:
+        """Return the class token and the patches ``[B, 1 + h w, C]`` of each of the blocks."""
         rows, columns = (edge // PATCH for edge in images.shape[-2:])
         patches = self.patch_embed.proj(images.to(self.cls_token.dtype))
         patches = rearrange(patches, "b c h w -> b (h w) c").float()
         x = torch.cat([self.cls_token.float().expand(len(patches), -1, -1), patches], 1) + self.positions(
             rows, columns
         )
-        maps = []
+        found = []
         for index, block in enumerate(self.blocks[: self.taps[-1] + 1]):
             x = block(x)
             if index in self.taps:
-                maps.append(self.norm(x[:, 1:]).transpose(1, 2).unflatten(2, (rows, columns)))
-        return maps
+                found.append(self.norm(x))
+        return found
 
     def positions(self, rows: int, columns: int) -> Tensor:
-        """Return the position embedding ``[1, 1 + rows * columns, C]``, float32.
-
-        Bicubic, with the published code's factors and their 0.1 added.
-        """
-        stored, grid = self.pos_embed.float(), self.grid
-        if rows == columns == grid:
-            return stored
-        square = rearrange(stored[:, 1:], "b (h w) c -> b c h w", h=grid)
-        factors = ((rows + 0.1) / grid, (columns + 0.1) / grid)
-        resized = F.interpolate(square, scale_factor=factors, mode="bicubic")[..., :rows, :columns]
-        return torch.cat([stored[:, :1], rearrange(resized, "b c h w -> b (h w) c")], 1)
+        """Return the position embedding ``[1, 1 + rows * columns, C]``, float32."""
+        return positions(self.pos_embed, rows, columns)
 
 
 class TemporalAttention(nn.Module):
@@ -316,15 +347,15 @@ class Temporal(nn.Module):
     def __init__(self, channels: int, frames: int):
         super().__init__()
         feed_forward = nn.ModuleList(
-            [_group(proj=nn.Linear(channels, 8 * channels)), nn.Identity(), nn.Linear(4 * channels, channels)]
+            [group(proj=nn.Linear(channels, 8 * channels)), nn.Identity(), nn.Linear(4 * channels, channels)]
         )
-        block = _group(
+        block = group(
             attention_blocks=nn.ModuleList(TemporalAttention(channels, frames) for _ in range(2)),
             norms=nn.ModuleList(Norm(channels) for _ in range(2)),
-            ff=_group(net=feed_forward),
+            ff=group(net=feed_forward),
             ff_norm=Norm(channels),
         )
-        self.temporal_transformer = _group(
+        self.temporal_transformer = group(
             norm=nn.GroupNorm(32, channels, eps=1e-6),
             proj_in=nn.Linear(channels, channels),
             transformer_blocks=nn.ModuleList([block]),
@@ -368,7 +399,7 @@ class Fusion(nn.Module):
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         # a 1x1 convolution may come first: bilinear weights sum to one
-        return _enlarged(self.out_conv(self.resConfUnit2(x)), size)
+        return enlarged(self.out_conv(self.resConfUnit2(x)), size)
 
 
 class Group(nn.Module):
@@ -379,14 +410,16 @@ class Group(nn.Module):
         def __getattr__(self, name: str) -> Any: ...
 
 
-def _group(**modules: nn.Module) -> Group:
-    group = Group()
+def group(**modules: nn.Module) -> Group:
+    """Return a container of these modules."""
+    made = Group()
     for name, module in modules.items():
-        group.add_module(name, module)
-    return group
+        made.add_module(name, module)
+    return made
 
 
-def _enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
+def enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Upsample ``[B, C, h, w]`` so that the centres of the corner pixels stay in place."""
     return F.interpolate(x, size, mode="bilinear", align_corners=True)
 
 
@@ -408,7 +441,7 @@ class DPT(nn.Module):
                 nn.Conv2d(outputs[3], outputs[3], 3, 2, 1),
             ]
         )
-        self.scratch = scratch = _group(
+        self.scratch = scratch = group(
             output_conv1=nn.Conv2d(features, features // 2, 3, 1, 1),
             output_conv2=nn.Sequential(
                 nn.Conv2d(features // 2, family.last, 3, 1, 1), nn.ReLU(True), nn.Conv2d(family.last, 1, 1)
@@ -453,7 +486,7 @@ class DPT(nn.Module):
         scratch, (rows, columns) = self.scratch, first.shape[-2:]
         path = scratch.refinenet2(path + second, (rows, columns))
         path = scratch.refinenet1(path + first, (2 * rows, 2 * columns))
-        path = _enlarged(scratch.output_conv1(path).float(), size)
+        path = enlarged(scratch.output_conv1(path).float(), size)
         before, _, last = scratch.output_conv2
         path = F.relu_(F.conv2d(path, before.weight.float(), before.bias.float(), padding=1))
         return F.conv2d(path, last.weight.float(), last.bias.float())

@@ -119,6 +119,7 @@ def test_pack_in_custom_nodes_finds_comfyuis_models(tmp_path, monkeypatch):
 AUTHORS = (
     "https://download.openmmlab.com/",
     "https://huggingface.co/depth-anything/",
+    "https://huggingface.co/Ruicheng/",
     "https://huggingface.co/JunhaoZhuang/",
     "https://github.com/OpenImagingLab/",
 )

@@ -23,8 +23,11 @@ import numpy as np
 import requests
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from benchmarks.support.comfy_server import follow
+from benchmarks.support.depth_3_nets import TINY as TINY_ANY_VIEW
+from benchmarks.support.depth_3_nets import for_comfyui, made_up
 from benchmarks.support.depth_nets import TINY_VIDEO, published
 from benchmarks.support.depth_nets import random_net as random_net_of_depth
 from benchmarks.support.image_nets import Compact, RRDBNet, random_net
@@ -441,6 +444,34 @@ def test_depth_model_and_its_views(server):
     assert facts(saved["colors"]) == (96, 64, Fraction(25), 20, 0)
     assert facts(saved["histogram"])[:2] == (960, 540) and facts(saved["histogram"])[3] == 20
     assert Image.open(saved["given"]).size == (96, 64)
+
+
+def test_depth_anything_3_of_comfyui_runs(server):
+    """A file with the layout of ComfyUI's own loader, in the folder of geometry models."""
+    path = server.base / "models" / "geometry_estimation" / "depth_anything_3_small.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: tensor.contiguous() for key, tensor in for_comfyui(made_up(TINY_ANY_VIEW)).items()}, path)
+    graph = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
+        "2": {
+            "class_type": "StereoReelDepth",
+            "inputs": {
+                "clip": ["1", 0],
+                "model": "depth-anything-3-small",
+                "resolution": "native",
+                "window": "4",
+            },
+        },
+        "3": {
+            "class_type": "SaveVideo",
+            "inputs": {"video": ["2", 0], "filename_prefix": "third", "format": "auto", "codec": "auto"},
+        },
+    }
+    history = server.run(graph)
+    path.unlink()  # auto would select it in other tests
+    assert history["status"]["status_str"] == "success", history["status"]
+    (made,) = files(history, server)
+    assert facts(made) == (96, 64, Fraction(25), 20, 0)
 
 
 def test_missing_weights_error_before_anything_runs(server):

@@ -20,15 +20,13 @@ from ...models import weights
 from ...nets import depth_anything
 from ...nets.depth_anything import PATCH
 from . import DepthOptions
+from .preprocess import PUBLISHED, antialiased, at_least, cubic, landscape_side
 from .stage import NEAREST, DepthStage, batches, depth_batch_size, depth_type
 from .windows import stream
 
 # largest distances in the training of the published metric models (Hypersim, Virtual KITTI)
 METRES = {"indoor": 20.0, "outdoor": 80.0}
 MOST_TOGETHER = 11  # half of the step between windows
-# largest aspect ratio in the training of the video models; wider frames get a smaller short side, as in the
-# original
-WIDEST = 16 / 9
 
 
 def load(entry, options: DepthOptions, host: Host) -> DepthStage:
@@ -47,6 +45,8 @@ def load(entry, options: DepthOptions, host: Host) -> DepthStage:
 class DepthAnything:
     """One of the models; if ``metric``, its output is in metres and is inverted."""
 
+    corners = True
+
     def __init__(
         self, net: depth_anything.DepthAnything, options: DepthOptions, metric: bool, device: torch.device
     ):
@@ -56,14 +56,20 @@ class DepthAnything:
         self.aligned = bool(net.family.frames)
 
     def size(self, info: ClipInfo) -> tuple[int, int]:
-        """Return the model input's height and width, multiples of 14, the short side near ``resolution``."""
-        short, long = sorted((info.width, info.height))
-        side = float(short if self.options.resolution == "native" else int(self.options.resolution))
-        if self.aligned and self.options.resolution != "native":
-            side = min(side, side * WIDEST * short / long)
-        edges = (info.height, info.width)
-        height, width = (max(1, round(edge * side / short / PATCH)) * PATCH for edge in edges)
-        return height, width
+        """Return the model input's height and width: multiples of 14, the short side at least ``resolution``.
+
+        A video model gets a smaller short side for frames wider than 16:9.
+        """
+        side = min(info.width, info.height)
+        if self.options.resolution != "native":
+            side = int(self.options.resolution)
+            if self.aligned:
+                side = landscape_side(info.height, info.width, side, PATCH)
+        return at_least(info.height, info.width, side, PATCH)
+
+    def input(self, frames: Tensor, height: int, width: int) -> Tensor:
+        resized = cubic if self.options.resize == PUBLISHED else antialiased
+        return resized(frames, height, width)
 
     def memory(self, height: int, width: int) -> int:
         family = self.net.family

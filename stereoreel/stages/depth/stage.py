@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.clip import ClipInfo, Shot
@@ -23,7 +24,11 @@ BATCH_PIXELS = {"cpu": 518 * 924, "cuda": 8 * 518 * 924}
 
 
 class DepthNetwork(Protocol):
-    """Model interface of the stage; ``aligned`` if all its depth of a shot has one scale and shift."""
+    """Model interface of the stage.
+
+    ``aligned`` if all its depth of a shot has one scale and shift; ``corners`` if the centres of the corner
+    pixels of its depth are those of the frame, as where its layers upsample that way.
+    """
 
     @property
     def nets(self) -> Sequence[nn.Module]: ...
@@ -31,8 +36,15 @@ class DepthNetwork(Protocol):
     @property
     def aligned(self) -> bool: ...
 
+    @property
+    def corners(self) -> bool: ...
+
     def size(self, info: ClipInfo) -> tuple[int, int]:
         """Return the height and width of its input for a clip."""
+        ...
+
+    def input(self, frames: Tensor, height: int, width: int) -> Tensor:
+        """Return frames ``[T, H, W, 3]``, float32 in 0..1, as its input ``[T, 3, height, width]``."""
         ...
 
     def memory(self, height: int, width: int) -> int:
@@ -70,30 +82,38 @@ class DepthStage:
         for chunk in frames:
             waiting.extend(chunk)
             colors = chunk[..., :3].to(self.device).float()
-            yield resize(colors, size[0], size[1], method="bilinear").movedim(-1, 1)
+            yield self.network.input(colors, *size)
 
     def _finished(self, depth: Tensor, frame: Tensor) -> Tensor:
         """Return one frame's depth at its size, ``[H, W, 1]``."""
-        return finished(depth, frame.to(self.device), self.options)
+        return finished(depth, frame.to(self.device), self.options, self.network.corners)
 
 
-def finished(depth: Tensor, frame: Tensor, options: DepthOptions) -> Tensor:
+def finished(depth: Tensor, frame: Tensor, options: DepthOptions, corners: bool = False) -> Tensor:
     """Return depth ``[h, w]`` in 0..1 as ``[H, W, 1]`` of a frame ``[H, W, C]``.
 
-    The options ``edges``, ``dilate`` and ``invert`` apply.
+    The options ``edges``, ``dilate`` and ``invert`` apply. ``corners`` see ``DepthNetwork``; ``snap`` finds
+    the edges of the frame itself.
     """
     if options.edges == "snap":
         depth = snap(depth, frame, options.dilate)[..., None]
+    elif corners:
+        depth = F.interpolate(
+            depth.float()[None, None], frame.shape[:2], mode="bilinear", align_corners=True
+        )[0, 0, ..., None]
     else:
         depth = resize(depth[None, ..., None], frame.shape[0], frame.shape[1], method="bilinear")[0]
     return (1 - depth if options.invert else depth).to(frame.dtype)
 
 
 def depth_type(precision: str, device: torch.device) -> torch.dtype:
-    """Like ``resolve_dtype``, but ``auto`` is float16 on a GPU: bfloat16's 8 bits cause steps in depth."""
-    return (
-        torch.float16 if precision == "auto" and device.type == "cuda" else resolve_dtype(precision, device)
-    )
+    """Like ``resolve_dtype``, but ``auto`` is never bfloat16, whose 8 bits cause steps in depth.
+
+    On a CPU that computes in it, it would save a tenth of the time (float32 there).
+    """
+    if precision == "auto" and device.type in ("cuda", "cpu"):
+        return torch.float16 if device.type == "cuda" else torch.float32
+    return resolve_dtype(precision, device)
 
 
 def depth_batch_size(device: torch.device, height: int, width: int, most: int) -> int:

@@ -22,6 +22,7 @@ from ...core.host import Host
 from ...models.intact import fault, first_line
 from ...models.weights import BREAKS
 from . import DepthOptions
+from .preprocess import antialiased
 from .stage import NEAREST, DepthStage, batches, depth_batch_size, depth_type
 
 HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -205,7 +206,7 @@ class Estimator(nn.Module):
 class Network:
     """An ``Estimator`` as a ``DepthNetwork``."""
 
-    aligned = False
+    aligned = corners = False
 
     def __init__(self, net: Estimator, options: DepthOptions, dtype: torch.dtype, device: torch.device):
         self.net, self.options, self.dtype, self.device = net, options, dtype, device
@@ -238,6 +239,9 @@ class Network:
         edges = (info.height, info.width)
         height, width = (max(1, round(edge * side / short / step)) * step for edge in edges)
         return height, width
+
+    def input(self, frames: Tensor, height: int, width: int) -> Tensor:
+        return antialiased(frames, height, width)
 
     def memory(self, height: int, width: int) -> int:
         channels = getattr(self.net.config, "fusion_hidden_size", 256)

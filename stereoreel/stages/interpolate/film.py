@@ -1,7 +1,8 @@
 """FILM: interpolation for large motion; one motion estimate serves all times between two frames.
 
-It takes much more memory and time than RIFE. The options ``scale``, ``ensemble`` and ``lite_scales`` apply to
-RIFE only, ``quality`` to builtin only.
+It takes much more memory and time than RIFE. Any time is reached directly, by scaling the motion; the
+published command line computes middles only, and halves intervals again and again. The options ``scale``,
+``ensemble`` and ``lite_scales`` apply to RIFE only, ``quality`` to builtin only.
 """
 
 from __future__ import annotations

@@ -113,14 +113,24 @@ def test_auto_selects_no_non_commercial_model(put, host):
     assert catalog.pick("depth", "auto", host)[0].name == "video-depth-anything-small"
 
 
+def test_depth_on_a_cpu_is_float32_by_default(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    networks = [DepthAnything(random_net(TINY), resolve(OPTIONS, {"precision": word}), False, CPU)
+                for word in ("auto", "bf16")]  # fmt: skip
+    assert [network.dtype for network in networks] == [torch.float32, torch.bfloat16]
+
+
 @pytest.mark.parametrize(
     ("family", "width", "height", "resolution", "wanted"),
     [
         (TINY, 1920, 1080, "518", (518, 924)),
         (TINY, 1080, 1920, "392", (700, 392)),
-        (TINY, 176, 144, "native", (140, 182)),
+        (TINY, 176, 144, "native", (154, 182)),
+        (TINY, 1920, 1080, "384", (392, 686)),
+        (TINY, 1440, 1080, "384", (392, 518)),
         (TINY, 1920, 816, "518", (518, 1218)),
         (TINY_VIDEO, 1920, 816, "518", (392, 924)),  # wider than 16:9: a video network keeps its width
+        (TINY_VIDEO, 1920, 800, "518", (378, 910)),
         (TINY_VIDEO, 640, 480, "518", (518, 686)),
     ],
 )

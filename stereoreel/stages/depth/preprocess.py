@@ -1,0 +1,72 @@
+"""A frame at a model's input size, as the published inference of each model makes it."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...image.resize import resize
+
+PUBLISHED = "published"  # the value of the option ``resize`` that follows the original
+
+
+def antialiased(frames: Tensor, height: int, width: int) -> Tensor:
+    """Resize frames ``[T, H, W, 3]`` to ``[T, 3, height, width]`` by an antialiased triangle filter."""
+    return resize(frames, height, width, method="bilinear").movedim(-1, 1)
+
+
+def cubic(frames: Tensor, height: int, width: int) -> Tensor:
+    """Resize by OpenCV's INTER_CUBIC, which samples four pixels each way however large the picture is.
+
+    It overshoots at edges, and aliases where it shrinks.
+    """
+    return F.interpolate(frames.movedim(-1, 1), (height, width), mode="bicubic", align_corners=False)
+
+
+def in_two_steps(frames: Tensor, height: int, width: int, side: int) -> Tensor:
+    """Resize to a short edge of ``side`` pixels, then to the size, as Depth Anything 3 does.
+
+    Each step averages areas if it shrinks, and is cubic if it enlarges; the original also rounds to 8 bits.
+    """
+    rows, columns = frames.shape[1:3]
+    between = short_edge(rows, columns, side)
+    for source, target in (((rows, columns), between), (between, (height, width))):
+        if target == source:
+            continue
+        # the second step never shrinks one edge by areas if it enlarges the other
+        if target[0] > source[0] or target[1] > source[1]:
+            frames = cubic(frames, *target).clamp(0, 1).movedim(1, -1)
+        else:
+            frames = resize(frames, *target, method="area")
+    return frames.movedim(-1, 1)
+
+
+def short_edge(height: int, width: int, side: int) -> tuple[int, int]:
+    """Return height and width of a picture enlarged or reduced to a short edge of ``side`` pixels."""
+    scale = side / min(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def at_least(height: int, width: int, side: int, multiple: int) -> tuple[int, int]:
+    """Return the nearest multiples for a short edge of ``side`` pixels; none of them below it.
+
+    The sizes of MiDaS, Depth Anything 1 and 2: a short edge of 384 becomes 392, not 378, for multiples of 14.
+    """
+    scale = max(side / height, side / width)
+
+    def rounded(edge: int) -> int:
+        count = round(scale * edge / multiple)
+        return (count if count * multiple >= side else -int(-scale * edge // multiple)) * multiple
+
+    return rounded(height), rounded(width)
+
+
+def landscape_side(height: int, width: int, side: int, multiple: int) -> int:
+    """Return the short edge of Video Depth Anything's input, smaller for pictures wider than 16:9."""
+    aspect = max(height, width) / min(height, width)
+    return round(int(side * 1.777 / aspect) / multiple) * multiple if aspect > 1.78 else side
+
+
+def nearest_multiple(edge: int, multiple: int) -> int:
+    """Return the nearest multiple, at least one; of two as near, the larger."""
+    return max(1, (2 * edge + multiple) // (2 * multiple)) * multiple
