@@ -78,8 +78,8 @@ def fill_frames(eye: Eye, height: int, surface: float) -> None:
     width, channels = eye.picture.shape[1:]
     source = eye.source.long()
     near = eye.parallax.gather(1, source)
-    landed = source + near * (eye.share if eye.left else -eye.share)
-    away = (torch.arange(width, device=landed.device) - landed).abs_()
+    moved = torch.arange(width, device=near.device) - source
+    away = ((-moved if eye.left else moved) + near * eye.share).abs_()  # from the background's last pixel
     color, holes = eye.picture.float(), eye.holes > 0
     if eye.left:  # mirrored, so that mirrored frames give mirrored views
         color, holes, near, away = (rows.flip(1) for rows in (color, holes, near, away))
@@ -133,19 +133,25 @@ def split(image: Tensor, cell: tuple[int, int]) -> list[Tensor]:
 
 def smaller(color: Tensor, near: Tensor, finer: Level, surface: float) -> Tensor:
     """Return the colours of a level: its own as far as it is certain, else those of the cells around."""
-    rows, columns = (
-        cells(torch.arange(size, device=near.device), 2, count)
-        for size, count in zip(finer.near.shape[1:], near.shape[1:])
-    )
-    around = [(row, column, high[:, None] * wide) for row, high in rows for column, wide in columns]
-    nears = [near[:, row][:, :, column] for row, column, _ in around]
+    (height, width), (rows, columns) = finer.near.shape[1:], near.shape[1:]
+    row, column = mask_indices(finer.weight.flatten(0, 1) < 1)
+    place, start = row * width + column, row.div(height, rounding_mode="floor") * rows
+    color, near = color.flatten(0, 2), near.flatten()
+    around = [
+        ((start + up) * columns + left, tall * wide)
+        for up, tall in cells(row % height, 2, rows)
+        for left, wide in cells(column, 2, columns)
+    ]
+    nears = [near[cell] for cell, _ in around]
     farthest = reduce(torch.minimum, nears)
-    found, total = torch.zeros_like(finer.color), torch.zeros_like(farthest)
-    for (row, column, share), depth in zip(around, nears):
-        share = farness(depth, farthest, surface).mul_(share)
-        found.addcmul_(color[:, row][:, :, column], share[..., None])
-        total += share
-    return found.div_(total[..., None]).lerp_(finer.color, finer.weight[..., None])
+    shares = [farness(depth, farthest, surface).mul_(share) for depth, (_, share) in zip(nears, around)]
+    total = reduce(torch.add, shares)
+    found = color.new_zeros(len(place), color.shape[1])
+    for (cell, _), share in zip(around, shares):
+        found.addcmul_(color[cell], (share / total)[:, None])
+    own, weight = finer.color.flatten(0, 2), finer.weight.flatten()
+    own[place] = found.lerp_(own[place], weight[place, None])
+    return own.view_as(finer.color)
 
 
 def along_rows(color: Tensor, near: Tensor, row: Tensor, column: Tensor, surface: float) -> Tensor:

@@ -151,7 +151,7 @@ def _complete(color, near, surface, fine, certain):
 def _finish(color, near, parallax, source, share, left, surface, holes, picture):
     """Write the holes of the view, which still show the background's last pixel."""
     width, channels = picture.shape[1], picture.shape[2]
-    way, fade = (-share if left else share), np.float32(-FADE * width)
+    fade = np.float32(-FADE * width)
     for row in range(len(picture)):
         for at in range(width):
             if holes[row, at] == ZERO:
@@ -164,8 +164,8 @@ def _finish(color, near, parallax, source, share, left, surface, holes, picture)
             first = (ONE - right) * _farness(near[row, one], farthest, surface)
             second = right * _farness(near[row, other], farthest, surface)
             part = second / (first + second)
-            last = np.float32(source[row, at]) - parallax[row, source[row, at]] * way
-            kept = np.exp(abs(np.float32(at) - last) / fade)
+            moved = np.float32(source[row, at] - at if left else at - source[row, at])
+            kept = np.exp(abs(moved + parallax[row, source[row, at]] * share) / fade)
             for channel in range(channels):
                 filled = color[row, one, channel] + part * (
                     color[row, other, channel] - color[row, one, channel]
