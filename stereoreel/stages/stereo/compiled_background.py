@@ -43,7 +43,8 @@ def fill_frame(eye: Eye, height: int, surface: float) -> None:
 
 
 def _level(height: int, width: int, channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return tuple(np.empty(shape, np.float32) for shape in ((height, width, channels), *[(height, width)] * 2))
+    color = np.empty((height, width, channels), np.float32)
+    return color, np.empty((height, width), np.float32), np.empty((height, width), np.float32)
 
 
 @njit(nogil=True, error_model="numpy", inline="always")
