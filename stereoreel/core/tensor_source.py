@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..image.cut_detection import find_cuts, thumbnail
+from ..image.cut_detection import thumbnail
+from ..image.dissolve_detection import find_shots
 from .clip import ClipInfo, Samples, Soundtrack
 from .host import Host
 
@@ -96,7 +97,7 @@ class TensorSource:
     def _find_cuts(self) -> tuple[int, ...]:
         # NaN and infinity raise when pulled
         small = (thumbnail(image[None].float().nan_to_num(0, 0, 0))[0] for image in self._images)
-        return tuple(find_cuts(small, self._sensitivity))
+        return tuple(find_shots(small, self._sensitivity))
 
 
 def new_batch(shape: Sequence[int], dtype: torch.dtype, folder: str | os.PathLike) -> Tensor:

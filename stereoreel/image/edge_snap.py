@@ -1,12 +1,14 @@
 """Upsample depth to frame size with clean edges: no pixel floats between an object and its background.
 
 An upsampled edge is a ramp, which stereo stretches like a rubber sheet. Every pixel of such a ramp is
-assigned to the near or the far side, the one with the closer colour. A side's depth is the largest or
-smallest one nearby, so nothing rings; a slope that continues beyond the ramp is a surface and stays
+assigned to the near or the far side, the one with the closer colour. A side's depth is a mean of depths
+there, so nothing rings; a slope that continues beyond the ramp is a surface and stays
 unchanged.
 """
 
 from __future__ import annotations
+
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +22,11 @@ SHARP = 1.25  # below this an edge ends within one depth pixel each way, and its
 # depth pixels each way that define a side's colour, and the square of the distance at which one counts 1 / e
 REACH, SPREAD = 2, 2.0
 # differences in colour (root mean square of RGB in 0..1) well below this do not distinguish the sides
-COLOR = 0.1
+COLOR = 0.15
+WHOLE = 0.9  # of 1 at a side: a pixel that no edge divides, whose depth is that of the side
 TOGETHER = 1 << 18  # depth pixels sampled with their surroundings at a time: 300 MB
 # weight of the upsampled depth, which shows how an edge divides a depth pixel, against that of colour
-PRIOR = 0.3
+PRIOR = 1.0
 
 
 def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> Tensor:
@@ -36,19 +39,21 @@ def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> T
     depth = depth.to(frame.device, torch.float32)
     near, far, edge = _sides(depth, step)
     row, column = mask_indices(edge)
-    colors = frame.new_zeros(*depth.shape, 6)
-    shrunk = _shrunk(frame, depth.shape)
+    shown = frame.new_zeros(*depth.shape, 8)
+    shrunk = torch.cat([_shrunk(frame, depth.shape), depth[None]])
     for some in zip(row.split(TOGETHER), column.split(TOGETHER)):
-        colors[some] = _colors(depth, near, far, shrunk, *some)
+        shown[some] = _means(depth, near, far, shrunk, *some)
     large = F.interpolate(depth[None, None], frame.shape[:2], mode="bilinear", align_corners=False)[0, 0]
     rows, columns = (_nearest(size, grown, frame.device) for size, grown in zip(depth.shape, frame.shape))
     edge = edge.index_select(0, rows).index_select(1, columns)
     row, column = mask_indices(edge)
     there, own, ramp = (rows[row], columns[column]), frame[row, column], large[row, column]
-    by_near, by_far = ((own - color).square().sum(-1) for color in colors[there].split(3, -1))
+    means = shown[there].split((3, 1, 3, 1), -1)
+    by_near, by_far = ((own - color).square().sum(-1) for color in means[::2])
     likeness = (by_far - by_near) / (by_far + by_near + 3 * COLOR**2)
-    high, low = near[there], far[there]
-    chosen = torch.where(likeness + PRIOR * _side(ramp, high, low) >= 0, high, low)
+    score = likeness + PRIOR * _side(ramp, near[there], far[there])
+    high, low = (mean[:, 0] for mean in means[1::2])
+    chosen = torch.where(score >= 0, high, low)
     large[row, column] = torch.where(edge[row, column], chosen, ramp)
     return _largest(large, dilate) if dilate else large
 
@@ -118,20 +123,24 @@ def _shrunk(frame: Tensor, size: tuple[int, ...]) -> Tensor:
     return F.interpolate(frame.movedim(-1, 0)[None].to(home), size, mode="area")[0].to(frame.device)
 
 
-def _colors(depth: Tensor, near: Tensor, far: Tensor, shrunk: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Return mean colours ``[n, 6]`` of the near and the far side around some depth pixels.
+def _means(depth: Tensor, near: Tensor, far: Tensor, shrunk: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Return mean colour and depth ``[n, 8]`` of the near side around depth pixels, then of the far side.
 
-    Pixels that an edge divides have little weight.
+    Pixels that an edge divides have little weight for the colour, and none for the depth.
     """
     (height, width), offsets = depth.shape, torch.arange(-REACH, REACH + 1, device=depth.device)
     down, right = (part.reshape(-1, 1) for part in torch.meshgrid(offsets, offsets, indexing="ij"))
     there = (row + down).clamp(0, height - 1) * width + (column + right).clamp(0, width - 1)  # [25, n]
-    around = shrunk.flatten(1).T[there]
-    side = _side(depth.flatten()[there], near[row, column], far[row, column])
-    weights = (
-        (part.clamp(min=0) * torch.exp((down**2 + right**2) / -SPREAD))[..., None] for part in (side, -side)
-    )
-    return torch.cat([(weight * around).sum(0) / weight.sum(0).clamp(min=1e-6) for weight in weights], -1)
+    around, close = shrunk.flatten(1).T[there], torch.exp((down**2 + right**2) / -SPREAD)
+    side, found = _side(depth.flatten()[there], near[row, column], far[row, column]), []
+    for part, end in ((side, near), (-side, far)):
+        weight = (part.clamp(min=0) * close)[..., None]
+        color = (weight * around[..., :3]).sum(0) / weight.sum(0).clamp(min=1e-6)
+        weight = (part > WHOLE) * close
+        # not `sum`, whose rounding depends on how many pixels are listed
+        total, mean = (reduce(torch.add, image)[:, None] for image in (weight, weight * around[..., 3]))
+        found += [color, torch.where(total > 0, mean / total.clamp(min=1e-6), end[row, column, None])]
+    return torch.cat(found, -1)
 
 
 def _side(depth: Tensor, near: Tensor, far: Tensor) -> Tensor:

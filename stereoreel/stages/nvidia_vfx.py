@@ -20,6 +20,10 @@ from ..models.machine import INSTALL
 BLACK, LIT = 2 / 255, 32 / 255
 
 
+class BrokenResult(RuntimeError):
+    """An effect returned an image that is black, or not finite, without reporting an error."""
+
+
 def effects() -> ModuleType:
     """Return the package; raise RuntimeError if it is not installed or does not load."""
     try:
@@ -71,21 +75,18 @@ class Effect:
         weakref.finalize(self, self.effect.close).atexit = False
 
     def run(self, method: str, *given: Tensor | float) -> Tensor:
-        """Run the effect on images ``[3, H, W]``, float32, 0..1; raise RuntimeError if the result is broken.
-
-        A result is broken if it is black or not finite.
-        """
+        """Run the effect on images ``[3, H, W]``, float32, 0..1; raise BrokenResult if that fails."""
         with self._here():
             stream = torch.cuda.current_stream(self.device).cuda_stream if self.device.type == "cuda" else 0
             result = torch.from_dlpack(getattr(self.effect, method)(*given, stream_ptr=stream).image).clone()
         if not bool(result.isfinite().all()):
-            raise RuntimeError(
+            raise BrokenResult(
                 f"{self.name} returned NaN or infinity. Update NVIDIA's driver and nvidia-vfx, or choose "
                 "another model."
             )
         if not self.proven and all(bool(one.amax() >= LIT) for one in given if isinstance(one, Tensor)):
             if bool(result.amax() <= BLACK):
-                raise RuntimeError(
+                raise BrokenResult(
                     f"{self.name} returned a black frame; some drivers fail silently this way. Update "
                     "NVIDIA's driver and nvidia-vfx, run on another GPU, or choose another model."
                 )

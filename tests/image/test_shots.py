@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.support.scenes import Camera, street
 from stereoreel.image.cut_detection import CutDetector, find_cuts, is_cut, score, thumbnail
+from stereoreel.image.dissolve_detection import find_shots
 
 WIDTH, HEIGHT, SCENES = 256, 144, 10
 
@@ -150,3 +151,44 @@ def test_cuts_between_real_shots_are_found(real_clip):
         13,
         18,
     ]
+
+
+def dissolved(first: torch.Tensor, second: torch.Tensor, frames: int, still: int = 6) -> torch.Tensor:
+    """Return two moving scenes, the second replacing the first evenly from frame ``still`` on."""
+    share = (torch.arange(1, frames + 1) / (frames + 1))[:, None, None, None]
+    both = first[still : still + frames] * (1 - share) + second[:frames] * share
+    return torch.cat([first[:still], both, second[frames : frames + still]])
+
+
+@pytest.mark.parametrize("frames", [8, 16, 24])
+def test_dissolve_is_one_cut_in_its_middle(frames):
+    moving = dissolved(scene(1, 0.25, 30), scene(2, 0.25, 30), frames)
+    (start,) = find_shots(thumbnail(moving))
+    assert find_cuts(thumbnail(moving)) == []
+    assert abs(start - (6 + frames / 2)) <= frames / 4 + 1
+
+
+def test_fades_flashes_motion_and_titles_are_no_dissolve():
+    here = scene(4, 0.5, 30)
+    dip = 1 - 0.8 * torch.sin(torch.linspace(0, np.pi, 30))[:, None, None, None]
+    lit = here.clone()
+    lit[12] = 1
+    title = here.clone()
+    for index in range(10, 30):
+        title[index, 60:80, 40:200] = title[index, 60:80, 40:200].lerp(
+            torch.ones(()), min(1, (index - 9) / 8)
+        )
+    for frames in (here, here * dip, lit, title, scene(5, 3.0, 30)):
+        assert find_shots(thumbnail(frames)) == []
+
+
+def test_cuts_are_found_next_to_a_dissolve():
+    moving = torch.cat([scene(7, 0.5, 5), dissolved(scene(1, 0.25, 30), scene(2, 0.25, 30), 12)])
+    found = find_shots(thumbnail(moving))
+    assert found[0] == 5 and len(found) == 2 and 11 <= found[1] <= 23
+
+
+@pytest.mark.parametrize("name", ["bigbuckbunny.mp4", "carphone_pristine.mp4"])
+def test_real_shot_has_no_dissolve(real_clip, name):
+    frames = film(real_clip(name))
+    assert find_shots(frames) == find_shots(frames[::4]) == []

@@ -16,7 +16,7 @@ from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.stages.interpolate import OPTIONS as TIMES
 from stereoreel.stages.interpolate import nvidia as generation
-from stereoreel.stages.vsr import LEVELS, OPTIONS, describe
+from stereoreel.stages.vsr import LEVELS, OPTIONS, builtin, describe
 from stereoreel.stages.vsr import nvidia as resolution
 from tests.support import nvvfx_stand_in
 
@@ -107,14 +107,41 @@ def test_one_effect_per_stage_is_closed_with_it(nvvfx, host):
     assert [what for what, *_ in nvvfx.journal].count("made") == 1 and nvvfx.journal[-1] == ("closed", 0)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "said"), [(torch.zeros_like, "black frame"), (lambda made: made / 0, "NaN or infinity")]
-)
-def test_silent_driver_failure_is_reported_at_the_first_frame(nvvfx, host, spoil, said):
+BROKEN = [(torch.zeros_like, "black frame"), (lambda made: made / 0, "NaN or infinity")]
+
+
+@pytest.mark.parametrize(("spoil", "said"), BROKEN)
+def test_silent_driver_failure_of_frame_generation_is_reported_at_the_first_frame(nvvfx, host, spoil, said):
     nvvfx.Effect.spoil = staticmethod(spoil)
-    for run in (enlarged, between):
-        with pytest.raises(RuntimeError, match=f"{said}.*[Cc]hoose another model"):
-            run(film(), host)
+    with pytest.raises(RuntimeError, match=f"{said}.*[Cc]hoose another model"):
+        between(film(), host)
+
+
+@pytest.mark.parametrize(("spoil", "said"), BROKEN)
+@pytest.mark.parametrize("level", ["ultra", "denoise high"])
+def test_builtin_upscaler_takes_over_from_a_driver_that_fails_silently(
+    nvvfx, host, spoil, said, level, caplog
+):
+    frames = film()
+    frames[0] = 0  # nothing to see in the first frame
+    nvvfx.Effect.spoil = staticmethod(spoil)
+    options = resolve(OPTIONS, {"level": level, "factor": 1.5})
+    with torch.inference_mode():
+        plain = builtin.load(ENTRY, options, host)(shot(frames), iter(frames.split(2)))
+        assert torch.equal(enlarged(frames, host, level=level, factor=1.5), torch.cat(list(plain)))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert said in caplog.text and "Using the builtin upscaler" in caplog.text
+    gc.collect()
+    assert nvvfx.journal[-1] == ("closed", 0)
+
+
+def test_effect_that_fails_later_is_an_error(nvvfx, host):
+    """Not in the test image, which has other colours: frames already returned cannot be changed."""
+    nvvfx.Effect.spoil = staticmethod(lambda made: made / 0 if made[0].sum() == made.sum() else made)
+    frames = film()
+    frames[3, ..., 1:] = 0
+    with pytest.raises(RuntimeError, match="NaN or infinity"):
+        enlarged(frames, host)
 
 
 def test_film_may_begin_black(nvvfx, host):

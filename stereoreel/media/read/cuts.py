@@ -1,4 +1,4 @@
-"""Detect the cuts of a file in one pass over thumbnails."""
+"""Detect the cuts and dissolves of a file in one pass over thumbnails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ...core import cancel
-from ...image.cut_detection import LONG_SIDE, CutDetector
+from ...image.cut_detection import LONG_SIDE
+from ...image.dissolve_detection import ShotDetector
 from .. import colour
 from .file_facts import FileFacts
 from .frames import Damage, in_memory, read_frames
@@ -37,15 +38,13 @@ def index_cuts(
     Frames ``window[0]`` to ``window[1]`` - 1 of the file are searched. ``tick(done, total)`` is called every
     few frames and may raise to cancel.
     """
-    cuts: list[int] = []
-    detector, total = CutDetector(sensitivity), window[1] - window[0]
+    detector, total = ShotDetector(sensitivity), window[1] - window[0]
     with cancel.polling(tick), closing(ahead(_groups(thumbnails(facts, *window)))) as groups:
         for index, gray in enumerate(chain.from_iterable(groups)):
-            if detector.feed(gray) and index:
-                cuts.append(index)
+            detector.feed(gray)
             if tick and index % TICK_EVERY == 0:
                 tick(index, total)
-    return tuple(cuts)
+    return tuple(detector.starts)
 
 
 def _groups(grays: Generator[np.ndarray, None, None]) -> Generator[list[np.ndarray], None, None]:

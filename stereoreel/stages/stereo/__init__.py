@@ -86,10 +86,11 @@ class StereoOptions(ModelOptions):
         advanced=True,
     )
     fill: str = option(
-        "stretch",
-        "Fill of disocclusions (holes): `stretch` repeats the adjacent background; `blend` also mixes rows "
-        "to hide streaks; `inpaint` uses background visible in up to 12 frames before and after, if any.",
-        choices=("stretch", "blend", "inpaint"),
+        "background",
+        "Fill of disocclusions (holes): `background` continues the background from all sides, smoothly; "
+        "`inpaint` also uses background visible in up to 12 frames before and after, if any; `stretch` "
+        "repeats the adjacent background pixel, with streaks; `blend` does too and mixes rows.",
+        choices=("stretch", "blend", "inpaint", "background"),
     )
     edges: str = option(
         "snap",

@@ -17,6 +17,7 @@ from ...core.clip import Shot
 from ...core.host import Host
 from ...image.huge_pages import empty
 from . import StereoOptions, check_depth
+from .background import fill_background
 from .comfort import SCREENS, advice
 from .parallax import SHARES, Parallax
 from .soften import soften
@@ -64,38 +65,49 @@ class ForwardWarp:
         for images, depths in zip(frames, depth):
             images = images.to(self.device)
             parallax = parallax_of(depths.to(self.device), images)
-            clip, holes, gaps = self.pair(images, parallax, gaps=self.options.fill == "blend")
-            for place, (target, source, column) in enumerate(gaps):
-                soften(clip[place], holes[place], target, (column - source % images.shape[2]).abs())
+            clip, holes, eyes = self.pair(images, parallax)
+            if self.options.fill == "blend":
+                for place, eye in eyes.items():
+                    target, source, column = gap(eye)
+                    soften(clip[place], holes[place], target, (column - source % images.shape[2]).abs())
             yield clip, holes, parallax
 
     def with_neighbours(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the same one frame at a time, with holes filled from neighbouring frames."""
-        parallax_of, memory = Parallax(self.options, float(shot.info.fps)), TemporalFill(self.pair)
+        parallax_of, memory = Parallax(self.options, float(shot.info.fps)), TemporalFill(self.pair_and_gaps)
         for images, depths in zip(frames, depth):
             images, depths = images.to(self.device), depths.to(self.device)
             for image, near, parallax in zip(images, depths[..., 0], parallax_of(depths, images)):
                 yield from memory.take(Moment(image, near, parallax))
         yield from memory.flush()
 
-    def pair(self, images: Tensor, parallax: Tensor, gaps: bool = True) -> tuple[Tensor, Tensor, list[Gap]]:
+    def pair_and_gaps(
+        self, images: Tensor, parallax: Tensor
+    ) -> tuple[Tensor, Tensor, list[tuple[Tensor, Gap]]]:
+        """Return both views, their holes, and the rendered pictures with their gaps."""
+        clip, holes, eyes = self.pair(images, parallax)
+        return clip, holes, [(eye.picture, gap(eye)) for eye in eyes.values()]
+
+    def pair(self, images: Tensor, parallax: Tensor) -> tuple[Tensor, Tensor, dict[int, Eye]]:
         """Render both views ``[2, T, H, W, C]`` and holes ``[2, T, H, W, 1]`` by parallax ``[T, H, W]``.
 
-        With ``gaps``, also return those of each view, which synchronises with a GPU.
+        Also return the rows of those that are not the frames themselves, by their place in the clip, with
+        their sources unless holes are stretched.
         """
         count, height, width, channels = images.shape
         clip = empty(images, 2, count, height, width, channels)
         holes = empty(images, 2, count, height, width, 1)
-        frames, parallax, views = images.reshape(-1, width, channels), parallax.reshape(-1, width), {}
+        fill = self.options.fill
+        frames, parallax, eyes = images.reshape(-1, width, channels), parallax.reshape(-1, width), {}
         for eye, share in enumerate(SHARES[self.options.view]):
             place = 1 - eye if self.options.swap_eyes else eye
             if share == 0:
                 clip[place], holes[place] = images, 0
                 continue
-            source = parallax.new_empty(parallax.shape, dtype=torch.int32) if gaps else None
-            views[place] = Eye(
+            source = None if fill == "stretch" else parallax.new_empty(parallax.shape, dtype=torch.int32)
+            eyes[place] = Eye(
                 frames,
                 parallax,
                 share,
@@ -104,18 +116,10 @@ class ForwardWarp:
                 holes[place].view_as(parallax),
                 source,
             )
-        move([*views.values()])
-        nothing = parallax.new_empty(0, dtype=torch.int64)
-        return (
-            clip,
-            holes,
-            [
-                gap(views[place]) if place in views else (nothing, nothing, nothing.float())
-                for place in range(2)
-            ]
-            if gaps
-            else [],
-        )
+        move([*eyes.values()])
+        if fill in ("background", "inpaint"):
+            fill_background([*eyes.values()], height, self.options.divergence / 100 * width)
+        return clip, holes, eyes
 
 
 def checked(depth: Iterator[Tensor]) -> Iterator[Tensor]:

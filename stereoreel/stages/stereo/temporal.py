@@ -45,11 +45,11 @@ class Moment:
 class TemporalFill:
     """A queue of one shot's frames: each is rendered after ``REACH`` more have arrived, or at the end.
 
-    ``pair`` returns the clip ``[2, 1, H, W, C]``, holes, and the gaps of each view, for a frame and its
-    parallax ``[1, H, W, ...]``.
+    ``pair`` returns the clip ``[2, 1, H, W, C]``, holes, and the rendered views with their gaps, for a frame
+    and its parallax ``[1, H, W, ...]``.
     """
 
-    def __init__(self, pair: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, list[Gap]]]):
+    def __init__(self, pair: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, list[tuple[Tensor, Gap]]]]):
         self.pair = pair
         self.line: deque[Moment] = deque()
         self.done = 0  # finished frames at the start of the queue
@@ -74,7 +74,7 @@ class TemporalFill:
         moment = self.line[self.done]
         parallax = moment.parallax[None]
         clip, holes, gaps = self.pair(moment.image[None], parallax)
-        for picture, gap in zip(clip, gaps):
+        for picture, gap in gaps:
             if gap[0].numel():
                 fill(picture.view(-1, picture.shape[-1]), gap, self.line, self.done)
         # from now on only its colours are used

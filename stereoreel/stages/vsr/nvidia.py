@@ -1,11 +1,12 @@
 """NVIDIA RTX Video Super Resolution, frame by frame, through the optional package nvidia-vfx.
 
 Only the options ``factor`` and ``level`` apply. Proprietary: the package comes from NVIDIA, under NVIDIA's
-licence.
+licence. On some drivers it returns black frames without an error; then the builtin upscaler takes over.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -15,8 +16,10 @@ from torch import Tensor, nn
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
 from ...image.resize import resize, scaled_size
-from ..nvidia_vfx import Effect, effects, level, planes
-from . import VSROptions
+from ..nvidia_vfx import BrokenResult, Effect, effects, level, planes
+from . import VSROptions, builtin
+
+log = logging.getLogger(__name__)
 
 NAME = "NVIDIA RTX Video Super Resolution"
 MULTIPLE, MOST = 8, 4  # output sides are multiples of the first, and at most the second times the source's
@@ -25,7 +28,7 @@ WORKING = 64  # bytes of working memory per output pixel
 
 
 def load(entry, options: VSROptions, host: Host) -> RTXStage:
-    return RTXStage(options, host.device)
+    return RTXStage(options, host.device, builtin.load(entry, options, host))
 
 
 class RTXStage:
@@ -33,7 +36,9 @@ class RTXStage:
 
     joint = False
 
-    def __init__(self, options: VSROptions, device: torch.device):
+    def __init__(self, options: VSROptions, device: torch.device, fallback: builtin.FusionStage):
+        self.fallback = fallback
+        self.works: bool | None = None  # unknown before the first frame
         self.nets: list[nn.Module] = []
         self.options, self.device = options, device
         self.resolution = effects().VideoSuperRes
@@ -46,9 +51,28 @@ class RTXStage:
         return WORKING * width * height
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        if not self._working(shot.info):
+            yield from self.fallback(shot, frames)
+            return
         for chunk in frames:
             for frame in chunk:
                 yield self._upscaled(frame)
+
+    def delay(self, frames: ClipInfo) -> int:
+        """Return how many input frames the stage buffers."""
+        return 0 if self._working(frames) else self.fallback.delay(frames)
+
+    def _working(self, info: ClipInfo) -> bool:
+        """Whether a bright test image of the clip's size comes back; asked once, and logged if not."""
+        if self.works is None:
+            bright = torch.linspace(0.2, 0.9, info.width).expand(info.height, 3, -1).movedim(1, -1)
+            try:
+                self._upscaled(bright)
+                self.works = True
+            except BrokenResult as error:
+                self.works, self.effect = False, None
+                log.warning(f"{error} Using the builtin upscaler for this clip.")
+        return self.works
 
     def _upscaled(self, frame: Tensor) -> Tensor:
         height, width = frame.shape[:2]

@@ -70,7 +70,7 @@ def test_temporal_fill_gains_3_db(camera):
 def test_only_holes_change():
     _, frames, depth = walker(10)
     plain, *masks = pair(frames, depth, "stretch")
-    for fill in ("blend", "inpaint"):
+    for fill in ("blend", "inpaint", "background"):
         clip, *same = pair(frames, depth, fill)
         assert all(torch.equal(*both) for both in zip(masks, same))
         kept = (torch.stack(masks) == 0).expand_as(clip)
@@ -80,16 +80,16 @@ def test_only_holes_change():
 def test_nothing_is_filled_if_nothing_is_revealed():
     scene = street(3, WIDTH, HEIGHT, divergence=3.0)
     frames, depth = (part.expand(6, -1, -1, -1) for part in scene.clip(1))
-    for inpainted, stretched in zip(pair(frames, depth, "inpaint"), pair(frames, depth, "stretch")):
-        assert torch.equal(inpainted, stretched)
+    for inpainted, continued in zip(pair(frames, depth, "inpaint"), pair(frames, depth, "background")):
+        assert torch.equal(inpainted, continued)
 
 
 def test_frames_of_other_brightness_are_not_used():
     _, frames, depth = walker(4)
     lit = frames * 0.4 + torch.tensor([0.4, 0.0, 0.6, 0.2]).view(4, 1, 1, 1)
     for light, taken in ((frames, True), (lit, False)):
-        inpainted, stretched = (pair(light, depth, fill)[0] for fill in ("inpaint", "stretch"))
-        assert torch.equal(inpainted, stretched) != taken
+        inpainted, continued = (pair(light, depth, fill)[0] for fill in ("inpaint", "background"))
+        assert torch.equal(inpainted, continued) != taken
 
 
 def test_fill_is_stable_on_a_still_background():
@@ -117,14 +117,60 @@ def test_blended_rows_streak_less_and_are_as_accurate():
     assert psnr(blended[0, 0], truth, hidden) > psnr(stretched[0, 0], truth, hidden)
 
 
-def test_blended_rows_of_a_mirrored_scene_are_mirrored():
+def test_background_is_calmer_than_the_other_fills_and_not_less_accurate():
+    scores = {}
+    for fill in ("stretch", "blend", "background"):
+        errors, flicker = [], []
+        for seed in (1, 3, 4, 5):
+            scene = street(seed, WIDTH, HEIGHT, camera=Camera(truck=(2.0, 0.3)), divergence=6.0)
+            frames, depth = scene.clip(3)
+            _, right = pair(frames, depth, fill, divergence=6.0, view="right")[0]
+            truth = torch.stack([scene.render(t, -1.0).image for t in range(3)])
+            hidden = torch.stack([scene.holes(-1.0, t) for t in range(3)])
+            errors.append((right - truth)[hidden].square().mean())
+            both = hidden[1:] & hidden[:-1]
+            flicker.append((right.diff(dim=0) - truth.diff(dim=0))[both].square().mean())
+        scores[fill] = torch.stack([torch.stack(errors).mean(), torch.stack(flicker).mean()])
+    (stretch, blend, background) = scores.values()
+    assert background[0] < 1.02 * blend[0] and background[0] < stretch[0], scores
+    assert background[1] < 0.95 * blend[1], scores
+
+
+def test_no_foreground_is_in_the_background():
+    """A green box before a wall of red and blue shades: nothing green appears in its holes."""
+    wall = torch.rand(64, 96, 3, generator=torch.Generator().manual_seed(2))
+    wall[..., 1] = 0
+    depth = torch.zeros(64, 96, 1)
+    depth[16:48, 40:60] = 1
+    frames = torch.where(depth > 0, torch.tensor([0.0, 1.0, 0.0]), wall)
+    clip, left, right = pair(frames[None], depth[None], "background", divergence=10.0)
+    for view, holes in zip(clip[:, 0], (left[0], right[0])):
+        hidden = holes[..., 0] > 0
+        assert hidden.sum() > 100 and view[hidden][:, 1].max() < 0.1
+        assert view[hidden][:, 0].min() > 0.05, "a mean of the wall, not black"
+
+
+@pytest.mark.parametrize("size", [(90, 160), (37, 53)])
+@pytest.mark.parametrize("view", ["left", "right"])
+def test_compiled_background_equals_the_plain_one(monkeypatch, size, view):
+    pytest.importorskip("numba")
+    frames, depth = street(6, size[1], size[0], divergence=8.0).clip(1)
+    clips = []
+    for compiled in "01":
+        monkeypatch.setenv("STEREOREEL_NUMBA", compiled)
+        clips.append(pair(frames, depth, "background", divergence=8.0, view=view)[0])
+    torch.testing.assert_close(*clips, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("fill", ["blend", "background"])
+def test_fill_of_a_mirrored_scene_is_mirrored(fill):
     _, frames, depth = walker(2)
-    (left, _), *_ = pair(frames, depth, "blend")
-    (_, right), *_ = pair(frames.flip(2), depth.flip(2), "blend")
+    (left, _), *_ = pair(frames, depth, fill)
+    (_, right), *_ = pair(frames.flip(2), depth.flip(2), fill)
     torch.testing.assert_close(right.flip(2), left, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("fill", ["blend", "inpaint"])
+@pytest.mark.parametrize("fill", ["blend", "inpaint", "background"])
 @pytest.mark.parametrize("chunk", [1, 7])
 def test_fills_do_not_depend_on_chunks(fill, chunk):
     scene = street(4, 96, 64, camera=Camera(truck=(3.0, 0.0)))
@@ -146,7 +192,7 @@ def test_latency_is_as_declared():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 1), (1, 5), (20, 30)])
-@pytest.mark.parametrize("fill", ["blend", "inpaint"])
+@pytest.mark.parametrize("fill", ["blend", "inpaint", "background"])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_smallest_frames(size, fill, channels):
     frames, depth = torch.rand(3, *size, channels), torch.rand(3, *size, 1)

@@ -1,0 +1,103 @@
+"""Dissolve detection: one shot becomes another while every frame is a mixture of the two.
+
+No frame of a dissolve differs from the last one as after a cut. So frames some way apart are compared: if
+they belong to two shots, and those between them are mixtures of the two in the expected shares, the second
+shot begins in the middle.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import numpy as np
+
+from .cut_detection import FAINT, CutDetector, is_new_shot
+
+SPANS = (32, 24, 16, 12, 8)  # frames from the first to the last one compared
+SIDE = 16  # of the images whose mixture is fitted: at this size motion changes little
+ALIKE = 0.8  # correlation from which two frames are one shot
+LEAST = 0.9  # share of the variance between that a mixture of the ends must explain
+PRESENT = 0.05  # share that each of the two shots must have
+STEP = 0.3  # by which the share of the second shot may differ from that of an even dissolve
+
+
+class ShotDetector:
+    """Take thumbnails in order and collect the first frames of shots, after cuts and in dissolves."""
+
+    def __init__(self, sensitivity: float = 0.5):
+        self.starts: list[int] = []  # of all shots but the first
+        self._cuts, self._dissolves, self._count = CutDetector(sensitivity), DissolveDetector(sensitivity), 0
+
+    def feed(self, gray: np.ndarray) -> None:
+        """Take the next thumbnail, uint8 ``[h, w]``."""
+        cut = self._cuts.feed(gray)
+        ago = self._dissolves.feed(gray, cut)
+        if cut and self._count:
+            self.starts.append(self._count)
+        elif ago is not None:
+            self.starts.append(self._count - ago)
+        self._count += 1
+
+
+def find_shots(thumbnails: Iterable[np.ndarray], sensitivity: float = 0.5) -> list[int]:
+    """Return the first frames of all shots but the first; ``thumbnails`` are uint8 ``[h, w]`` in order."""
+    detector = ShotDetector(sensitivity)
+    for gray in thumbnails:
+        detector.feed(gray)
+    return detector.starts
+
+
+class DissolveDetector:
+    """Take thumbnails in order, and say after a dissolve how many frames ago the second shot began."""
+
+    def __init__(self, sensitivity: float = 0.5):
+        self.sensitivity = sensitivity
+        # the thumbnail, and the same at 16x16 without its mean
+        self._line: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=max(SPANS) + 1)
+
+    def feed(self, gray: np.ndarray, cut: bool = False) -> int | None:
+        """Return how many frames before the next thumbnail, uint8 ``[h, w]``, the second shot began, or None.
+
+        ``cut`` says that the thumbnail begins a shot itself.
+        """
+        if cut:
+            self._line.clear()
+        self._line.append((gray, flattened(gray)))
+        for span in SPANS:
+            if span < len(self._line) and self._ends(span):
+                last = self._line[-1]
+                self._line.clear()
+                self._line.append(last)
+                return span // 2
+        return None
+
+    def _ends(self, span: int) -> bool:
+        """Whether the last ``span`` frames are a dissolve."""
+        images = [self._line[place - 1 - span][1] for place in range(0, span + 1, span // 4)]
+        powers = [float(image @ image) for image in (images[0], images[-1])]
+        shared = float(images[0] @ images[-1])
+        if min(powers) < images[0].size * FAINT**2 or shared > ALIKE * (powers[0] * powers[1]) ** 0.5:
+            return False
+        mixed = all(is_mixture(images[part], images[0], images[-1], part / 4) for part in (2, 1, 3))
+        return mixed and is_new_shot(self._line[-1 - span][0], self._line[-1][0], self.sensitivity)
+
+
+def flattened(gray: np.ndarray) -> np.ndarray:
+    """Return a thumbnail at 16x16 or less as a vector, float32, without its mean."""
+    import cv2
+
+    size = tuple(min(SIDE, edge) for edge in gray.shape[::-1])
+    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    return small - small.mean()
+
+
+def is_mixture(image: np.ndarray, first: np.ndarray, second: np.ndarray, share: float) -> bool:
+    """Whether an image is a sum of two others of which the second has about ``share``; all without mean."""
+    ends = np.stack([first, second])
+    products, wanted = ends @ ends.T + np.eye(2, dtype=np.float32), ends @ image
+    parts = np.linalg.solve(products, wanted)
+    if np.abs(parts - (1 - share, share)).max() > STEP or parts.min() < PRESENT:
+        return False
+    rest = image - parts @ ends
+    return bool(rest @ rest <= (1 - LEAST) * (image @ image + image.size))
