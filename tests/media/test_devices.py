@@ -115,7 +115,8 @@ def test_every_limit_names_its_source(name):
         stated |= {field.name for field in fields(limits) if getattr(limits, field.name)}
     assert stated == set(one.sources) and all(len(source) > 10 for source in one.sources.values())
     assert one.title and one.text.endswith(".") and one.copy
-    resolve(ComfortOptions, {"screen": one.screen})
+    assert resolve(ComfortOptions, {"device": name}).screen == one.screen
+    assert resolve(ComfortOptions, {"device": name, "screen": "cinema"}).screen == "cinema"
 
 
 @pytest.mark.parametrize("name", NAMES)

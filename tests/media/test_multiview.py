@@ -180,8 +180,7 @@ def test_records_hold_both_layers(tmp_path):
 
 
 # what mp4ff, an independent parser, reads in the same files, field by field
-# of hvcC: version, profile, compatibility, constraints, level 1, one layer, 4:2:0, depth, lengths of 4
-HEAD = {
+HEAD = {  # of hvcC: version, profile, compatibility, constraints, level 1, one layer, 4:2:0, depth, lengths
     10: "01 02 20000000 900000000000 1e f000 fc fd fa fa 0000 0f 04",
     8: "01 01 60000000 900000000000 1e f000 fc fd f8 f8 0000 0f 04",
 }
