@@ -1,7 +1,8 @@
 """Motion-compensated fusion of neighbouring frames, then Lanczos: less noise and flicker, no weights.
 
 Neighbours are aligned by optical flow. The less a neighbour's local difference from the frame exceeds the
-noise, the larger its weight. A clean film passes unchanged, and occluded areas leave no ghost.
+noise, the larger its weight. A clean film passes unchanged, and occluded areas leave no ghost. Blocks of
+compression count as noise; a codec's own filter hides them, and then the film passes as a clean one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
+from ...image.blockiness import Blockiness
 from ...image.flow import flow, grayscale, warp
 from ...image.resize import resize, scaled_size
 
@@ -27,6 +29,10 @@ BLOCK = 16  # side of the blocks; the quietest tenth of them gives the noise
 FLOOR = (0.7 / 255) ** 2  # variance that rounding, codecs and fine texture have in a clean film
 LIMIT = 3  # largest change of a pixel, in standard deviations of the noise
 MEMORY = 8  # frames over which the noise is averaged
+EVERY = 4  # frames from one whose blocks are measured to the next
+# blockiness, and the deviation of coding errors in levels that fusion gains most from; below the first, none.
+# Clean animation reaches 0.27.
+BLOCKINESS, CODED = (0.42, 0.6, 0.9), (2.5, 4.0, 6.0)
 
 
 def load(entry, options, host: Host) -> FusionStage:
@@ -78,6 +84,7 @@ class Window:
         self.seen: deque[Seen] = deque()
         self.waiting = 0  # how many of the newest are not fused yet
         self.noise = Noise()
+        self.coding = Coding()
 
     def push(self, frame: Tensor) -> Iterator[Tensor]:
         """Take the next frame; yield the frame, if any, that now has all its neighbours."""
@@ -119,8 +126,9 @@ class Window:
 
     def fuse(self, centre: Seen, others: list[Seen]) -> Tensor:
         """Return the frame blended with its neighbours, nearest first, where they agree with it."""
-        spatial = texture_noise(centre.image)
-        if not others or not self.strength or spatial <= FLOOR:
+        spatial, coded = texture_noise(centre.image), self.coding.add(centre.luma)
+        noisy = spatial > FLOOR
+        if not others or not self.strength or not (noisy or coded):
             self.noise.add(0.0)
             return centre.frame
         total, weights, variance = centre.image.copy(), np.ones(centre.image.shape[:2], np.float32), 0.0
@@ -128,7 +136,8 @@ class Window:
             warped = align(other, centre)
             apart = mean_square(warped - centre.image)
             if not variance:
-                variance = self.noise.add(min(spatial, difference_noise(apart, centre.image)))
+                sample = min(spatial, difference_noise(apart, centre.image)) if noisy else 0.0
+                variance = max(self.noise.add(sample), coded)
                 if not variance:
                     return centre.frame
             excess = distrust(apart / variance)
@@ -151,6 +160,26 @@ class Noise:
         self.count = min(self.count + 1, MEMORY)
         self.mean += (max(0.0, sample - FLOOR) - self.mean) / self.count
         return self.mean if self.mean > FLOOR / 4 else 0.0
+
+
+class Coding:
+    """Variance of the coding errors of a shot, from the blockiness of past frames only."""
+
+    def __init__(self):
+        self.count, self.variance = 0, 0.0
+        self.blockiness = Blockiness()
+
+    def add(self, luma: np.ndarray) -> float:
+        """Take the next frame's luma, uint8 ``[H, W]``; return the variance, 0 if no blocks show."""
+        if self.count % EVERY == 0:
+            image = luma.astype(np.float32)
+            self.blockiness.add_bends(image)
+            self.blockiness.add_frequencies(image)
+            value = self.blockiness.value() or 0.0
+            deviation = np.interp(value, BLOCKINESS, CODED) if value >= BLOCKINESS[0] else 0.0
+            self.variance = float(deviation / 255) ** 2
+        self.count += 1
+        return self.variance
 
 
 def align(other: Seen, centre: Seen) -> np.ndarray:
