@@ -4,6 +4,8 @@ from fractions import Fraction
 from itertools import islice
 from types import SimpleNamespace
 
+import av
+import numpy as np
 import pytest
 import torch
 
@@ -42,8 +44,6 @@ def test_clean_film_loses_nothing(host, move):
 
 
 def test_clean_real_footage_loses_nothing(host, real_clip):
-    import av
-
     with av.open(str(real_clip("bigbuckbunny.mp4"))) as container:
         decoded = islice(container.decode(video=0), 40, 46)
         images = [torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in decoded]
@@ -51,6 +51,43 @@ def test_clean_real_footage_loses_nothing(host, real_clip):
     truth, seen = resize(frames, 360, 640, "area"), resize(frames, 180, 320, "area")
     assert psnr(enhanced(seen, host), truth) >= psnr(lanczos(seen), truth) - 0.1
     assert psnr(enhanced(noisy(seen), host), truth) >= psnr(lanczos(noisy(seen)), truth) + 2
+
+
+def coded(images: np.ndarray, path, codec: str, options: dict[str, str]) -> torch.Tensor:
+    """Return frames ``[T, H, W, 3]``, uint8, as a codec gives them back, 0..1."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, 25, options=options)
+        stream.height, stream.width = images.shape[1:3]
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return torch.from_numpy(np.stack(frames)).float() / 255
+
+
+@pytest.mark.parametrize(
+    "codec, options, gain",
+    [
+        ("mjpeg", {"qmin": "10", "qmax": "10"}, 0.5),
+        ("mpeg2video", {"qmin": "12", "qmax": "12"}, 0.2),
+        ("libx264", {"crf": "18"}, -0.01),
+        ("libx264", {"crf": "28"}, -0.01),
+        ("libx264", {"crf": "36"}, -0.01),
+    ],
+)
+def test_compressed_footage_gains_or_passes(host, real_clip, tmp_path, codec, options, gain):
+    with av.open(str(real_clip("bigbuckbunny.mp4"))) as container:
+        decoded = islice(container.decode(video=0), 40, 48)
+        images = np.stack([frame.to_ndarray(format="rgb24")[200:520, 400:880] for frame in decoded])
+    frames, truth = coded(images, tmp_path / "film.mkv", codec, options), torch.from_numpy(images) / 255
+    better = enhanced(frames, host, factor=1)
+    assert psnr(better, truth) >= psnr(frames, truth) + gain
+    if gain > 0:
+        assert (better[1:] - better[:-1] - (truth[1:] - truth[:-1])).square().mean() < (
+            0.9 * (frames[1:] - frames[:-1] - (truth[1:] - truth[:-1])).square().mean()
+        )
 
 
 def test_thin_fast_bars_and_disocclusions_lose_nothing_in_mild_noise(host):
