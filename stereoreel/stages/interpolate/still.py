@@ -52,7 +52,7 @@ def still_pixels(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> n
         return None
     grown = seeds.astype(np.uint8)
     for _ in range(3):  # into the inside of letters
-        grown = cv2.dilate(grown, np.ones((3, 3), np.uint8)) & equal
+        grown = np.where(equal, cv2.dilate(grown, np.ones((3, 3), np.uint8)), 0).astype(np.uint8)
     # the soft edges of letters mix with what moves behind them
     part = cv2.blur(cv2.dilate(grown, np.ones((3, 3), np.uint8)).astype(np.float32), (3, 3))
     return (

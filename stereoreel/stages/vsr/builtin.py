@@ -29,7 +29,7 @@ BLOCK = 16  # side of the blocks; the quietest tenth of them gives the noise
 FLOOR = (0.7 / 255) ** 2  # variance that rounding, codecs and fine texture have in a clean film
 LIMIT = 3  # largest change of a pixel, in standard deviations of the noise
 MEMORY = 8  # frames over which the noise is averaged
-# In levels: steps across the edges of blocks, and the deviation of coding errors for which fusion loses nothing.
+# In levels: steps across the edges of blocks, and the deviation of errors for which fusion loses nothing.
 # Below the first there are no blocks; clean films reach 0.4.
 STEPS, CODED = (0.5, 1.9, 2.5, 4.0), (2.0, 2.6, 4.0, 6.0)
 
