@@ -66,8 +66,8 @@ def vsr(moves: list[str]) -> dict:
 def compressed(file: str) -> dict[str, float]:
     """Return the gain in dB over the coded frames of a film, by codec."""
     with av.open(file) as container:
-        decoded = islice(container.decode(video=0), 40, 52)
-        images = np.stack([frame.to_ndarray(format="rgb24") for frame in decoded])
+        decoded = islice(container.decode(video=0), 40, 48)
+        images = np.stack([frame.to_ndarray(format="rgb24")[:384, :640] for frame in decoded])
     truth, host, gains = torch.from_numpy(images) / 255, Headless("cpu"), {}
     for name in CODECS:
         frames = coded(images, name)
