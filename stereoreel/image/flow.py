@@ -70,8 +70,11 @@ def flow(first: np.ndarray, second: np.ndarray, preset: str = "medium", scale: f
     return grown * np.array([width / small[0], height / small[1]], np.float32)
 
 
-def search(first: np.ndarray, second: np.ndarray, how: Search) -> np.ndarray:
-    """Return the same for images at their own size; the shorter side must have ``SMALLEST`` pixels."""
+def search(first: np.ndarray, second: np.ndarray, how: Search, start: np.ndarray | None = None) -> np.ndarray:
+    """Return the same for images at their own size; the shorter side must have ``SMALLEST`` pixels.
+
+    The search begins at the flow ``start``, or at no motion.
+    """
     import cv2
 
     cancel.check()
@@ -81,8 +84,8 @@ def search(first: np.ndarray, second: np.ndarray, how: Search) -> np.ndarray:
     searching.setGradientDescentIterations(how.steps)
     searching.setPatchStride(how.stride)
     searching.setVariationalRefinementIterations(how.refinement)
-    start: Any = None  # no initial flow; OpenCV's stubs do not declare None
-    return np.asarray(searching.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), start))
+    begin: Any = start  # OpenCV's stubs do not declare None
+    return np.asarray(searching.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), begin))
 
 
 def warp(image: np.ndarray, motion: np.ndarray, cubic: bool = True) -> np.ndarray:

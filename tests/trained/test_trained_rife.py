@@ -52,3 +52,19 @@ def test_cuts_hold(doubled, bunny):
     made = doubled(images, cuts=(1,))
     assert len(made) == 4
     assert torch.equal(made[1], made[0]) and torch.equal(made[3], made[2])
+
+
+def test_half_precision_on_a_cpu_equals_single_to_50_decibels(doubled, bunny):
+    images = bunny(3, 192, 256)[::2]
+    exact, half = (doubled(images, precision=precision)[1] for precision in ("fp32", "bf16"))
+    assert not torch.equal(exact, half) and psnr(exact, half) >= 50
+    assert (exact - half).abs().max() < 0.1
+
+
+def test_builtin_is_within_one_and_a_half_decibels(doubled, bunny):
+    frames_seen = bunny(9, 256, 384)
+    for truth in (frames_seen[:3], frames_seen[::4]):
+        trained, builtin = (
+            psnr(doubled(truth[::2], model=name)[1], truth[1]) for name in ("flownet.pkl", "builtin")
+        )
+        assert builtin > trained - 1.5

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...image.coarse_flow import coarse_flow
 from ...image.flow import SMALLEST, Search, search
+from .still import still_pixels
 
 CELL = 4
 WIDEST = 960  # largest side for measuring motion
@@ -27,7 +29,10 @@ NOTHING = 1e-6  # minimum weight of a cell without samples
 
 
 class Motion(NamedTuple):
-    """Flow both ways on the grid ``[h, w, 2]``, in cells, its trust ``[h, w]``, and both lumas, 0..1."""
+    """Flow both ways on the grid ``[h, w, 2]``, in cells, its trust ``[h, w]``, and both lumas, 0..1.
+
+    ``still`` is the part of each pixel ``[H, W]`` that stands still over motion, if there is any.
+    """
 
     forward: np.ndarray
     backward: np.ndarray
@@ -35,6 +40,7 @@ class Motion(NamedTuple):
     backward_trust: np.ndarray
     first: np.ndarray
     second: np.ndarray
+    still: np.ndarray | None = None
 
 
 class Between(NamedTuple):
@@ -60,7 +66,7 @@ def measure(first: np.ndarray, second: np.ndarray, quality: str) -> Motion:
     )
     left, right = (_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in images)
     trust, back_trust = _trust(left, right, forward, backward), _trust(right, left, backward, forward)
-    return Motion(forward, backward, trust, back_trust, left, right)
+    return Motion(forward, backward, trust, back_trust, left, right, still_pixels(first, second, forward))
 
 
 def _measured(height: int, width: int) -> tuple[int, int]:
@@ -75,7 +81,8 @@ def _searched(images: list[np.ndarray], how: Search) -> list[np.ndarray]:
     if min(images[0].shape) < SMALLEST:
         return [np.zeros((*images[0].shape, 2), np.float32)] * 2
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(search, images, images[::-1], (how, how)))
+        starts = pool.map(coarse_flow, images, images[::-1])
+        return list(pool.map(search, images, images[::-1], (how, how), starts))
 
 
 def _trust(first: np.ndarray, second: np.ndarray, motion: np.ndarray, back: np.ndarray) -> np.ndarray:
@@ -153,8 +160,24 @@ def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool
         for image, there in zip((first, second), places)
     ]
     weights = [_resized(weight, (width, height)) for weight in (between.first_weight, between.second_weight)]
+    still = between.motion.still
+    if still is None:
+        mixed = cv2.blendLinear(*warped, *weights)
+        return np.clip(mixed, 0, 1, out=mixed).reshape(height, width, channels)
+    still = _resized(still, (width, height))
+    # what stands still covers what moves behind it
+    for weight, there in zip(weights, places):
+        covered = _read(still, there)
+        weight *= np.subtract(1, covered, out=covered)
+        weight += NOTHING
     mixed = cv2.blendLinear(*warped, *weights)
-    return np.clip(mixed, 0, 1, out=mixed).reshape(height, width, channels)
+    mixed = np.clip(mixed, 0, 1, out=mixed).reshape(height, width, channels)
+    rows = np.flatnonzero(still.any(1))
+    if rows.size:
+        band = slice(rows[0], rows[-1] + 1)
+        static = first[band] + np.float32(between.t) * (second[band] - first[band])
+        mixed[band] += still[band, :, None] * (static - mixed[band])
+    return mixed
 
 
 def _places(mean: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray]:

@@ -108,6 +108,49 @@ def test_fast_loses_little(rendered):
     )
 
 
+@pytest.mark.parametrize("pan", [(56.0, 8.0), (-44.0, 20.0)])
+def test_fast_pan_is_followed(pan):
+    images = torch.stack([scene(Camera(pan=pan)).render(t).image for t in (0, 0.5, 1)])
+    made, exact = (one[40:-40, 80:-80] for one in (run(images[::2])["clip"][1], images[1]))
+    assert psnr(made, exact) > 33
+    assert psnr(made, exact) > psnr((images[0] + images[2])[40:-40, 80:-80] / 2, exact) + 10
+
+
+@pytest.mark.parametrize("pan", [(12.0, 2.0), (-21.0, 0.0)])
+def test_subtitles_over_a_pan_are_printed_once(pan):
+    images = torch.stack([titled(scene(Camera(pan=pan)).render(t, samples=2).image) for t in (0, 0.5, 1)])
+    rows = slice(HEIGHT - 60, HEIGHT - 14)
+    made, exact = (one[rows, 40:-40] for one in (run(images[::2])["clip"][1], images[1]))
+    letters = exact.amin(-1) > 0.9
+    assert letters.float().mean() > 0.02
+    assert (made[letters].mean(-1) > 0.8).float().mean() > 0.95
+    # bright pixels elsewhere are a second print
+    far = torch.nn.functional.max_pool2d(letters[None, None].float(), 7, 1, 3)[0, 0] == 0
+    assert (made[far].amin(-1) > 0.85).float().mean() < 0.01
+
+
+def titled(image: torch.Tensor) -> torch.Tensor:
+    """Return the image with a line of white text that has a black outline."""
+    import cv2
+
+    picture = (image.clamp(0, 1) * 255).byte().numpy().copy()
+    for color, thickness in ((0, 5), (255, 2)):
+        cv2.putText(
+            picture, "Where to?", (56, HEIGHT - 24), cv2.FONT_HERSHEY_SIMPLEX, 1.1, (color,) * 3, thickness,
+            cv2.LINE_AA,
+        )  # fmt: skip
+    return torch.from_numpy(picture).float() / 255
+
+
+def test_credits_that_scroll_are_not_held():
+    scene_at = scene(Camera(pan=(-6.0, 0.0)))
+    images = torch.stack(
+        [torch.roll(titled(scene_at.render(t).image), -round(16 * t) - 20, 0) for t in (0, 0.5, 1)]
+    )
+    made = run(images[::2])["clip"][1]
+    assert psnr(inner(made), inner(images[1])) > psnr(inner(images[0]), inner(images[1])) + 5
+
+
 def test_depth_stays_on_the_edges_of_its_frames(rendered):
     images, depth = rendered["walker"]
     moved = run(images[::2], depth[::2])["depth"][1]

@@ -4,9 +4,12 @@ from fractions import Fraction
 from itertools import islice
 from types import SimpleNamespace
 
+import av
+import numpy as np
 import pytest
 import torch
 
+from benchmarks.support.coded_clips import coded
 from benchmarks.support.scenes import street
 from benchmarks.support.vsr_scenes import MOVES, enhanced, lanczos, large, noisy, small
 from stereoreel.analysis.metrics import psnr
@@ -42,8 +45,6 @@ def test_clean_film_loses_nothing(host, move):
 
 
 def test_clean_real_footage_loses_nothing(host, real_clip):
-    import av
-
     with av.open(str(real_clip("bigbuckbunny.mp4"))) as container:
         decoded = islice(container.decode(video=0), 40, 46)
         images = [torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in decoded]
@@ -51,6 +52,29 @@ def test_clean_real_footage_loses_nothing(host, real_clip):
     truth, seen = resize(frames, 360, 640, "area"), resize(frames, 180, 320, "area")
     assert psnr(enhanced(seen, host), truth) >= psnr(lanczos(seen), truth) - 0.1
     assert psnr(enhanced(noisy(seen), host), truth) >= psnr(lanczos(noisy(seen)), truth) + 2
+
+
+@pytest.mark.parametrize(
+    "name, gain",
+    [
+        ("mjpeg 10", 0.5),
+        ("mjpeg 3", 0),
+        ("mpeg2 12", 0.2),
+        ("mpeg2 3", 0),
+        ("x264 28", -0.01),
+        ("x264 36", -0.01),
+    ],
+)
+def test_compressed_footage_gains_or_passes(host, real_clip, name, gain):
+    with av.open(str(real_clip("bigbuckbunny.mp4"))) as container:
+        decoded = islice(container.decode(video=0), 40, 46)
+        images = np.stack([frame.to_ndarray(format="rgb24")[200:520, 400:880] for frame in decoded])
+    frames, truth = coded(images, name), torch.from_numpy(images) / 255
+    better = enhanced(frames, host, factor=1)
+    assert psnr(better, truth) >= psnr(frames, truth) + gain
+    if gain > 0:
+        flicker = [(one - truth).diff(dim=0).square().mean() for one in (better, frames)]
+        assert flicker[0] < 0.9 * flicker[1]
 
 
 def test_thin_fast_bars_and_disocclusions_lose_nothing_in_mild_noise(host):
