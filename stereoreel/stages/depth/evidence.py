@@ -8,6 +8,7 @@ import numpy as np
 
 from ...image import flow
 from .parallax import fit_camera, fit_turn, inverse_depth, length, unexplained
+from .sweep import Sweep
 
 GAP = 2  # largest distance, in key frames, of the two frames used for parallax
 PARALLAX = 4.0  # wanted motion in pixels over this distance
@@ -28,7 +29,8 @@ class Evidence(NamedTuple):
     pixel moves on its own if the camera travels, ``alone`` the same if it turns or stands still, which is
     halved if that does not explain the rest of the frame. ``travels`` 0..1 is the confidence that the camera
     moved through the scene, which depth from motion requires. ``sign`` is the evidence that larger is nearer:
-    positive for, negative against, about 1 if all agree.
+    positive for, negative against, about 1 if all agree. ``flows`` to the frames before and after follow the
+    outlines of depth; they are missing if the camera does not travel.
     """
 
     depth: np.ndarray
@@ -37,14 +39,19 @@ class Evidence(NamedTuple):
     alone: np.ndarray
     travels: float
     sign: float
+    flows: dict[int, np.ndarray] = {}
 
 
 class Motion(NamedTuple):
-    """Flow at a frame from both sides ``[h, w, 2]``, its trust, and pixels visible from one side only."""
+    """Flow at a frame from both sides ``[h, w, 2]``, its trust, and pixels visible from one side only.
+
+    ``sides`` are the frames on either side that it was measured with.
+    """
 
     flow: np.ndarray
     trust: np.ndarray
     hidden: np.ndarray
+    sides: list[int]
 
 
 class Flows:
@@ -113,7 +120,7 @@ def motion_at(flows: Flows, index: int, last: int, parallax: float = PARALLAX) -
     if len(sides) == 2:
         in_view = inside(flows(index, sides[0])) * inside(flows(index, sides[1]))
         hidden = in_view * (np.minimum(*agreement) < 0.2) * (np.maximum(*agreement) > 0.7)
-    return Motion((motion / total[..., None]).astype(np.float32), trust, hidden)
+    return Motion((motion / total[..., None]).astype(np.float32), trust, hidden, sides)
 
 
 def texture(luma: np.ndarray) -> np.ndarray:
@@ -127,8 +134,8 @@ def texture(luma: np.ndarray) -> np.ndarray:
     return energy / (energy + 1.0)
 
 
-def judge(motion: Motion, guess: np.ndarray) -> Evidence:
-    """Return depth from a flow, trusted if the camera travels and a pixel moves like a still object.
+def judge(flows: Flows, index: int, motion: Motion, guess: np.ndarray) -> Evidence:
+    """Return depth of frame ``index`` from a flow, trusted if the camera travels and a pixel moves like a still object.
 
     Its sign is that of the travel with more depth in front of the camera, which may be wrong: see ``sign``.
     """
@@ -141,11 +148,34 @@ def judge(motion: Motion, guess: np.ndarray) -> Evidence:
     moves = residual**4 / (residual**4 + (4 * (NOISE + float(np.median(residual)))) ** 4)
     known = motion.trust * still * seen
     low, high = weighted_percentiles(depth, known, (0.03, 0.97))
+    refined: dict[int, np.ndarray] = {}
+    if travels > 0.1 and high > low:
+        depth, known, refined = outlined(flows, index, motion, Sweep(camera, depth, known), depth, known)
     depth = np.clip((depth - low) / max(high - low, 1e-6), -0.2, 1.4)
     ahead = float((known * np.sign(along)).sum() / (known.sum() + 1e-6))
     sign = 0.3 * ahead + correlation(depth, guess, known) + occlusion(depth, motion)
     astray, alone = motion.trust * travels * (1 - still), motion.trust * (0.5 + 0.5 * turns) * moves
-    return Evidence(depth, known, astray, alone, travels, sign)
+    return Evidence(depth, known, astray, alone, travels, sign, refined)
+
+
+def outlined(
+    flows: Flows, index: int, motion: Motion, sweep: Sweep, depth: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, dict[int, np.ndarray]]:
+    """Return depth, its trust, and the flows to the frames next to ``index``, refined by a plane sweep."""
+    ends = weighted_percentiles(depth, known, (0.01, 0.99))
+    near = [other for other in (index - 1, index + 1) if other in flows.pictures]
+    views = {
+        other: sweep.view(flows.pictures[other].luma, flows(index, other)) for other in {*near, *motion.sides}
+    }
+    luma = flows.pictures[index].luma
+    depth, sure = sweep.refine(luma, [views[side] for side in motion.sides], depth, (ends[0], ends[1]))
+    # what moves on its own keeps its flow
+    still = np.maximum(known / (motion.trust + 1e-3), sure)[..., None]
+    refined = {
+        other: flows(index, other) + still * (sweep.flow(depth, views[other]) - flows(index, other))
+        for other in near
+    }
+    return depth, np.maximum(known, sure), refined
 
 
 def stillness(along: np.ndarray, across: np.ndarray, residual: np.ndarray, trust: np.ndarray) -> np.ndarray:

@@ -108,7 +108,7 @@ class ShotDepth:
                 self._found[index] = nothing(picture.luma.shape)
             else:
                 motion = motion_at(self._flows, index, self._added - 1)
-                self._found[index] = judge(motion, self._layout(index))
+                self._found[index] = judge(self._flows, index, motion, self._layout(index))
         return self._found[index]
 
     def _layout(self, index: int) -> np.ndarray:
