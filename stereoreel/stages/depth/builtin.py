@@ -99,6 +99,14 @@ class DepthStage:
         return (1 - whole if self.options.invert else whole)[None, ..., None]
 
 
+class KeyFrame(NamedTuple):
+    """The ``place`` of a key frame in its shot, its depth and its float32 luma, ``[h, w]``."""
+
+    place: int
+    depth: np.ndarray
+    luma: np.ndarray
+
+
 class KeyFrames:
     """Depth of every frame from that of the key frames around it, whose motion is known."""
 
@@ -106,7 +114,8 @@ class KeyFrames:
         self._tracker, self._scale = tracker, SteadyRange(aligned=True)
         self._count = 0
         self._places: deque[int] = deque()  # of key frames whose depth is pending
-        self._before: tuple[int, np.ndarray] | None = None
+        self._lumas: deque[np.ndarray] = deque()  # of frames whose depth is pending
+        self._before: KeyFrame | None = None
         self._share: float | None = None
         self._latest: list[Picture] = []  # the last key frame, and the frames after it
 
@@ -116,6 +125,7 @@ class KeyFrames:
             self._tracker.add(picture)
             self._latest = []
         self._latest.append(picture)
+        self._lumas.append(picture.luma)
         self._count += 1
 
     def known(self, ahead: int) -> Iterator[np.ndarray]:
@@ -124,9 +134,11 @@ class KeyFrames:
             place = self._places.popleft()
             raw = torch.from_numpy(np.ascontiguousarray(self._tracker.next(), np.float32))
             depth = self._gentle(self._scale(raw[None])[0].numpy())
+            key = KeyFrame(place, depth, self._lumas[place - self._before.place - 1 if self._before else 0])
             if self._before is not None:
-                yield from self._between(*self._before, place, depth)
-            self._before = place, depth
+                yield from self._between(self._before, key)
+            self._before = key
+            self._lumas.popleft()
             yield depth
 
     def _gentle(self, depth: np.ndarray) -> np.ndarray:
@@ -142,19 +154,35 @@ class KeyFrames:
             return
         for picture in self._latest[1:]:
             motion = flow.flow(picture.luma, self._latest[0].luma)
-            yield flow.warp(self._before[1], motion, cubic=False)
+            yield flow.warp(self._before.depth, motion, cubic=False)
 
-    def _between(
-        self, first: int, before: np.ndarray, second: int, after: np.ndarray
-    ) -> Iterator[np.ndarray]:
-        """Yield depth of the frames between two key frames, moved along and blended."""
+    def _between(self, first: KeyFrame, second: KeyFrame) -> Iterator[np.ndarray]:
+        """Yield depth of the frames between two key frames, moved along."""
         forth, back = self._tracker.motion()
-        motion = 0.5 * (back - forth)  # from a frame halfway to the first, if each pixel keeps its motion
-        for place in range(first + 1, second):
-            part = (place - first) / (second - first)
-            early = flow.warp(before, part * motion, cubic=False)
-            late = flow.warp(after, (part - 1) * motion, cubic=False)
-            yield (1 - part) * early + part * late
+        for place in range(first.place + 1, second.place):
+            part = (place - first.place) / (second.place - first.place)
+            yield between(self._lumas.popleft(), part, first, second, (-forth, back))
+
+
+def between(
+    luma: np.ndarray, part: float, first: KeyFrame, second: KeyFrame, motions: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Return depth ``[h, w]`` of a frame at ``part`` 0..1 of the way from one key frame to another.
+
+    Each of ``motions`` is a guess of the flow from the second to the first. Of the depths that they bring
+    from both, those count whose pixels look like those of the frame, ``luma`` ``[h, w]``.
+    """
+    import cv2
+
+    total = weights = np.zeros(luma.shape, np.float32)
+    here = luma.astype(np.float32)
+    for motion in motions:
+        for key, way, share in ((first, part, 1 - part), (second, part - 1, part)):
+            bundle = flow.warp(np.dstack([key.depth, key.luma]), way * motion, cubic=False)
+            error = cv2.blur(np.abs(bundle[..., 1] - here), (3, 3))
+            weight = share / (1 + error) ** 4
+            total, weights = total + weight * bundle[..., 0], weights + weight
+    return total / weights
 
 
 def working_size(frame: Tensor) -> Tensor:

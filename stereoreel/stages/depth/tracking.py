@@ -23,6 +23,7 @@ from .sign import Decision
 from .windows import match
 
 IN_FRONT = 0.3  # nearness by which what moves on its own stands out
+APART = 0.1  # difference of nearness between two surfaces
 AHEAD = 5  # key frames whose evidence counts before the first depth
 
 
@@ -42,6 +43,8 @@ class ShotDepth:
         self._layouts: dict[int, np.ndarray] = {}
         # depth, its weight, independent motion, and the last output, each [h, w]
         self._state: dict[str, np.ndarray] = {}
+        # flow between the last two key frames, both ways, and from the last to the one after it
+        self._forth = self._back = self._ahead = np.zeros((0, 0, 2), np.float32)
         self.sure = 0.0  # confidence 0..1 in depth from motion
         self.travelled = False
 
@@ -51,8 +54,7 @@ class ShotDepth:
 
     def motion(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the flow between the last two key frames that ``next`` returned, both ways."""
-        second = self._index - 1
-        return self._flows(second - 1, second), self._flows(second, second - 1)
+        return self._forth, self._back
 
     def next(self) -> np.ndarray:
         """Return nearness ``[h, w]`` of the next key frame, in the scale of its shot, which is not 0..1."""
@@ -71,9 +73,12 @@ class ShotDepth:
         guess = surfaces(self._layout(index) + IN_FRONT * state["alone"], color)
         depth = complete(state["depth"], state["weight"], guess, color, self.sure)
         if carried:
-            calm = self._calm * carried["valid"]
+            calm = self._calm * carried["valid"] * near(depth - carried["shown"], APART)
             depth = calm * carried["shown"] + (1 - calm) * depth
         self._state = {**state, "shown": depth}
+        self._forth = self._ahead
+        if index + 1 < self._added:
+            self._ahead = self._flow(index, index + 1)
         self._index += 1
         self._flows.forget(self._index - GAP)
         self._found.pop(index - 1, None)
@@ -84,11 +89,16 @@ class ShotDepth:
         """Return the state, warped to the current frame; ``valid`` is the confidence of each pixel."""
         if not self._state:
             return {}
-        motion = self._flows(self._index, self._index - 1)
+        motion = self._back = self._flow(self._index, self._index - 1)
         moved = {name: flow.warp(values, motion, cubic=False) for name, values in self._state.items()}
         moved["valid"] = self._flows.agreement(self._index, self._index - 1)
         moved["weight"] = moved["weight"] * moved["valid"]
         return moved
+
+    def _flow(self, first: int, second: int) -> np.ndarray:
+        """Return the flow between two key frames next to each other, refined where the camera travels."""
+        refined = self._evidence(first).flows.get(second)
+        return self._flows(first, second) if refined is None else refined
 
     def _decide(self) -> tuple[Evidence, float]:
         """Return the evidence of the current key frame, the right way round, and the confidence in it."""
@@ -141,13 +151,19 @@ def fuse(evidence: Evidence, carried: dict[str, np.ndarray], keep: float) -> dic
             float, match(*(torch.from_numpy(part[::3, ::3][both]) for part in (depth, carried["depth"])))
         )
         depth = depth * scale + shift
-    old = keep * carried["weight"]
+    # where a thing's outline moves on, what was there before does not count
+    old = keep * carried["weight"] * (1 - evidence.trust * (1 - near(depth - carried["depth"], APART)))
     weight = old + trust
     fused = (old * carried["depth"] + trust * depth) / (weight + 1e-6)
     low, high = weighted_percentiles(fused, weight, (0.03, 0.97))
     low, high = 0.05 * low, 1 + 0.05 * (high - 1)  # the scale returns slowly to 0..1
     alone = np.maximum(0.985 * carried["alone"] * carried["valid"], evidence.alone)
     return {"depth": (fused - low) / (high - low), "weight": weight, "alone": alone}
+
+
+def near(difference: np.ndarray, apart: float) -> np.ndarray:
+    """Return 1 for two depths of one surface, 0 for those of two."""
+    return 1 / (1 + (difference / apart) ** 4)
 
 
 def complete(
