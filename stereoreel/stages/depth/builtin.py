@@ -180,7 +180,7 @@ def between(
         for key, way, share in ((first, part, 1 - part), (second, part - 1, part)):
             bundle = flow.warp(np.dstack([key.depth, key.luma]), way * motion, cubic=False)
             error = cv2.blur(np.abs(bundle[..., 1] - here), (3, 3))
-            weight = share / (1 + error) ** 4
+            weight = share / (1 + 2 * np.median(error) + error) ** 4
             total, weights = total + weight * bundle[..., 0], weights + weight
     return total / weights
 

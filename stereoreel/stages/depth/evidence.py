@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...image import flow
-from .parallax import fit_camera, fit_turn, inverse_depth, length, unexplained
+from .parallax import fit_camera, fit_turn, inside, inverse_depth, length, unexplained
 from .sweep import Sweep
 
 GAP = 2  # largest distance, in key frames, of the two frames used for parallax
@@ -81,14 +81,6 @@ class Flows:
     def forget(self, before: int) -> None:
         self.pictures = {index: picture for index, picture in self.pictures.items() if index >= before}
         self._flows = {pair: motion for pair, motion in self._flows.items() if min(pair) >= before}
-
-
-def inside(motion: np.ndarray) -> np.ndarray:
-    """Return whether ``x + motion`` is inside the frame, float32 ``[h, w]``."""
-    height, width = motion.shape[:2]
-    y, x = np.ogrid[:height, :width]
-    x, y = x + motion[..., 0], y + motion[..., 1]
-    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).astype(np.float32)
 
 
 def nothing(shape: tuple[int, int]) -> Evidence:

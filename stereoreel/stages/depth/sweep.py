@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .parallax import Camera, pixel_rays, travel_field, turn_flow
+from .parallax import Camera, inside, pixel_rays, travel_field, turn_flow
 
 LEVELS = 16  # depths tried
 BEYOND = (0.15, 0.3)  # of the range found by flow: how far the sweep goes past its far and near end
@@ -63,7 +63,8 @@ class Sweep:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return depth ``[h, w]`` by the least difference of luma, and the confidence 0..1 that it is right.
 
-        Depths are tried beyond both ``ends``. Without enough evidence the given depth stays.
+        Depths are tried beyond both ``ends``. Without enough evidence the given depth stays, and also where
+        by that depth a pixel leaves every view.
         """
         import cv2
 
@@ -77,8 +78,9 @@ class Sweep:
         place = np.clip((depth - levels[0]) / (levels[1] - levels[0]), 0, LEVELS - 1.001).astype(np.float32)
         noise = float(np.median(least))
         gain = interpolated(cost, place) - least
-        wins = gain > 0.5 * noise + MARGIN
-        found = cv2.medianBlur(np.where(wins, best, place).astype(np.float32), 5)
+        in_view = np.maximum.reduce([inside(self.flow(depth, view)) for view in views])
+        wins = in_view * (gain > 0.5 * noise + MARGIN)
+        found = cv2.medianBlur(np.where(wins > 0, best, place).astype(np.float32), 5)
         fits = 1 / (1 + (least / (3 * noise + 3)) ** 4)
         return levels[0] + found * (levels[1] - levels[0]), wins * fits
 

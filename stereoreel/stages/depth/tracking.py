@@ -23,6 +23,7 @@ from .sign import Decision
 from .windows import match
 
 IN_FRONT = 0.3  # nearness by which what moves on its own stands out
+GUESSED = 0.25  # pace of depth by layout alone, as a share of that from motion
 APART = 0.1  # difference of nearness between two surfaces
 AHEAD = 5  # key frames whose evidence counts before the first depth
 
@@ -73,7 +74,8 @@ class ShotDepth:
         guess = surfaces(self._layout(index) + IN_FRONT * state["alone"], color)
         depth = complete(state["depth"], state["weight"], guess, color, self.sure)
         if carried:
-            calm = self._calm * carried["valid"] * near(depth - carried["shown"], APART)
+            calm = 1 - (1 - self._calm) * (GUESSED + (1 - GUESSED) * self.sure)
+            calm = calm * carried["valid"] * near(depth - carried["shown"], APART)
             depth = calm * carried["shown"] + (1 - calm) * depth
         self._state = {**state, "shown": depth}
         self._forth = self._ahead
