@@ -51,7 +51,7 @@ def key_step(fps: Fraction | float) -> int:
 
 
 class Waiting(NamedTuple):
-    """A frame whose depth is pending: its luma at frame size, uint8, and at working size."""
+    """A frame whose depth is pending: its uint8 luma at frame size and at working size."""
 
     large: Tensor
     small: Tensor
@@ -87,15 +87,15 @@ class DepthStage:
             self.counts[STILL] += 1
 
     def _prepare(self, frame: Tensor) -> tuple[Picture, Waiting]:
-        frame = frame[..., :3].to(self.device).float().clamp(0, 1)
-        small = working_size(frame)
-        picture = Picture(flow.grayscale(small[None])[0], np.ascontiguousarray(small.cpu().numpy()))
-        return picture, Waiting((luma(frame) * 255 + 0.5).to(torch.uint8), luma(small))
+        frame = frame[..., :3].to(self.device).float()
+        small = working_size(frame).cpu()
+        picture = Picture(flow.grayscale(small[None])[0], np.ascontiguousarray(small.numpy()))
+        return picture, Waiting(luma(frame), torch.from_numpy(picture.luma).to(self.device))
 
     def _finish(self, depth: np.ndarray, frame: Waiting) -> Tensor:
         """Return depth ``[1, H, W, 1]`` in 0..1 from that at working size."""
         nearness = torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)
-        whole = upsample(nearness, frame.small, frame.large.float() / 255).clamp(0, 1)
+        whole = upsample(nearness, frame.small, frame.large).clamp(0, 1)
         return (1 - whole if self.options.invert else whole)[None, ..., None]
 
 
@@ -180,7 +180,8 @@ def between(
         for key, way, share in ((first, part, 1 - part), (second, part - 1, part)):
             bundle = flow.warp(np.dstack([key.depth, key.luma]), way * motion, cubic=False)
             error = cv2.blur(np.abs(bundle[..., 1] - here), (3, 3))
-            weight = share / (1 + 2 * np.median(error) + error) ** 4
+            weight = (error + (1 + 2 * float(np.median(error[::3, ::3])))) ** 2
+            weight = share / (weight * weight)
             total, weights = total + weight * bundle[..., 0], weights + weight
     return total / weights
 
@@ -193,13 +194,16 @@ def working_size(frame: Tensor) -> Tensor:
     ratio = min(LARGEST, math.sqrt(AREA / (height * width)))
     size = (max(1, round(height * ratio)), max(1, round(width * ratio)))
     if ratio <= 1 and frame.device.type != "cpu":
-        return shrink(frame, size)
+        return shrink(frame, size).clamp(0, 1)
     method = cv2.INTER_AREA if ratio <= 1 else cv2.INTER_CUBIC
     resized = cv2.resize(frame.cpu().contiguous().numpy(), size[::-1], interpolation=method)
     return torch.from_numpy(resized.reshape(*size, frame.shape[-1])).to(frame.device).clamp(0, 1)
 
 
 def luma(frame: Tensor) -> Tensor:
-    if frame.shape[-1] < 3:
-        return frame[..., 0]
-    return frame @ torch.tensor([0.299, 0.587, 0.114], device=frame.device)
+    """Return uint8 luma ``[H, W]`` of a frame ``[H, W, C]`` in 0..1, on its device."""
+    if frame.device.type == "cpu":
+        return torch.from_numpy(flow.grayscale(frame[None])[0])
+    if frame.shape[-1] == 3:
+        frame = frame @ torch.tensor([[0.299], [0.587], [0.114]], device=frame.device)
+    return (frame[..., 0] * 255 + 0.5).clamp(0, 255).to(torch.uint8)

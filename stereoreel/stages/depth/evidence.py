@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...image import flow
-from .parallax import fit_camera, fit_turn, inside, inverse_depth, length, unexplained
+from .parallax import falloff, fit_camera, fit_turn, inside, inverse_depth, length, unexplained
 from .sweep import Sweep
 
 GAP = 2  # largest distance, in key frames, of the two frames used for parallax
@@ -137,17 +137,22 @@ def judge(flows: Flows, index: int, motion: Motion, guess: np.ndarray) -> Eviden
     still = stillness(along, across, residual, motion.trust)
     turns = turning(residual, motion.trust, guess)
     travels = travelling(residual, still, motion.trust) * (1 - turns)
-    moves = residual**4 / (residual**4 + (4 * (NOISE + float(np.median(residual)))) ** 4)
+    moves = 1 - falloff(residual / (4 * (NOISE + float(np.median(residual[::2, ::2])))))
     known = motion.trust * still * seen
     low, high = weighted_percentiles(depth, known, (0.03, 0.97))
-    refined: dict[int, np.ndarray] = {}
-    if travels > 0.1 and high > low:
-        depth, known, refined = outlined(flows, index, motion, Sweep(camera, depth, known), depth, known)
-    depth = np.clip((depth - low) / max(high - low, 1e-6), -0.2, 1.4)
+    measured, span = depth, max(high - low, 1e-6)
+    depth = np.clip((depth - low) / span, -0.2, 1.4)
     ahead = float((known * np.sign(along)).sum() / (known.sum() + 1e-6))
     sign = 0.3 * ahead + correlation(depth, guess, known) + occlusion(depth, motion)
+    refined: dict[int, np.ndarray] = {}
+    if travels > 0.1 and high > low:  # after the sign, for which the sweep's choices are no evidence
+        sweep = Sweep(camera, measured, known)
+        measured, trust, refined = outlined(flows, index, motion, sweep, measured, known)
+        depth = np.clip((measured - low) / span, -0.2, 1.4)
+    else:
+        trust = known
     astray, alone = motion.trust * travels * (1 - still), motion.trust * (0.5 + 0.5 * turns) * moves
-    return Evidence(depth, known, astray, alone, travels, sign, refined)
+    return Evidence(depth, trust, astray, alone, travels, sign, refined)
 
 
 def outlined(
@@ -160,7 +165,9 @@ def outlined(
         other: sweep.view(flows.pictures[other].luma, flows(index, other)) for other in {*near, *motion.sides}
     }
     luma = flows.pictures[index].luma
+    fits = float(known.sum() / (motion.trust.sum() + 1e-6))
     depth, sure = sweep.refine(luma, [views[side] for side in motion.sides], depth, (ends[0], ends[1]))
+    sure = sure * min(1.0, 1.25 * fits)
     # what moves on its own keeps its flow
     still = np.maximum(known / (motion.trust + 1e-3), sure)[..., None]
     refined = {
@@ -179,7 +186,7 @@ def stillness(along: np.ndarray, across: np.ndarray, residual: np.ndarray, trust
     slack = np.maximum(4 * NOISE, 0.15 * residual)
     share = (trust * (along < -slack)).sum() / (trust.sum() + 1e-6)
     against = np.maximum(-along, 0) * np.clip((0.35 - share) / 0.1, 0, 1)
-    return 1 / (1 + (np.maximum(across, against) / slack) ** 4)
+    return falloff(np.maximum(across, against) / slack)
 
 
 def travelling(residual: np.ndarray, still: np.ndarray, trust: np.ndarray) -> float:

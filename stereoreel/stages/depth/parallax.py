@@ -56,6 +56,12 @@ def inside(motion: np.ndarray) -> np.ndarray:
     return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).astype(np.float32)
 
 
+def falloff(ratio: np.ndarray) -> np.ndarray:
+    """Return ``1 / (1 + ratio ** 4)``: about 1 well below 1, about 0 well above."""
+    square = ratio * ratio
+    return 1 / (1 + square * square)
+
+
 def travel_field(x: np.ndarray, y: np.ndarray, focal: float, travel: np.ndarray) -> np.ndarray:
     """Return the flow ``[..., 2]`` in pixels per unit of inverse depth due to travel."""
     return np.stack([x * travel[2] - focal * travel[0], y * travel[2] - focal * travel[1]], -1)

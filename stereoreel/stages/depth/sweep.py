@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .parallax import Camera, inside, pixel_rays, travel_field, turn_flow
+from .parallax import Camera, falloff, inside, pixel_rays, travel_field, turn_flow
 
 LEVELS = 16  # depths tried
 BEYOND = (0.15, 0.3)  # of the range found by flow: how far the sweep goes past its far and near end
@@ -76,12 +76,12 @@ class Sweep:
         cost = np.stack([self._cost(image, views, level) for level in levels])
         best, least = minimum(cost)
         place = np.clip((depth - levels[0]) / (levels[1] - levels[0]), 0, LEVELS - 1.001).astype(np.float32)
-        noise = float(np.median(least))
+        noise = float(np.median(least[::2, ::2]))
         gain = interpolated(cost, place) - least
         in_view = np.maximum.reduce([inside(self.flow(depth, view)) for view in views])
         wins = in_view * (gain > 0.5 * noise + MARGIN)
         found = cv2.medianBlur(np.where(wins > 0, best, place).astype(np.float32), 5)
-        fits = 1 / (1 + (least / (3 * noise + 3)) ** 4)
+        fits = falloff(least / np.float32(3 * noise + 3))
         return levels[0] + found * (levels[1] - levels[0]), wins * fits
 
     def _cost(self, image: np.ndarray, views: list[View], level: np.float32) -> np.ndarray:

@@ -18,6 +18,7 @@ from .evidence import (
     nothing,
     weighted_percentiles,
 )
+from .parallax import falloff
 from .prior import layout, surfaces
 from .sign import Decision
 from .windows import match
@@ -75,7 +76,8 @@ class ShotDepth:
         depth = complete(state["depth"], state["weight"], guess, color, self.sure)
         if carried:
             calm = 1 - (1 - self._calm) * (GUESSED + (1 - GUESSED) * self.sure)
-            calm = calm * carried["valid"] * near(depth - carried["shown"], APART)
+            apart = APART if self.sure > 0.3 else 0.5 * APART
+            calm = calm * carried["valid"] * falloff((depth - carried["shown"]) / apart)
             depth = calm * carried["shown"] + (1 - calm) * depth
         self._state = {**state, "shown": depth}
         self._forth = self._ahead
@@ -154,18 +156,13 @@ def fuse(evidence: Evidence, carried: dict[str, np.ndarray], keep: float) -> dic
         )
         depth = depth * scale + shift
     # where a thing's outline moves on, what was there before does not count
-    old = keep * carried["weight"] * (1 - evidence.trust * (1 - near(depth - carried["depth"], APART)))
+    old = keep * carried["weight"] * (1 - evidence.trust * (1 - falloff((depth - carried["depth"]) / APART)))
     weight = old + trust
     fused = (old * carried["depth"] + trust * depth) / (weight + 1e-6)
     low, high = weighted_percentiles(fused, weight, (0.03, 0.97))
     low, high = 0.05 * low, 1 + 0.05 * (high - 1)  # the scale returns slowly to 0..1
     alone = np.maximum(0.985 * carried["alone"] * carried["valid"], evidence.alone)
     return {"depth": (fused - low) / (high - low), "weight": weight, "alone": alone}
-
-
-def near(difference: np.ndarray, apart: float) -> np.ndarray:
-    """Return 1 for two depths of one surface, 0 for those of two."""
-    return 1 / (1 + (difference / apart) ** 4)
 
 
 def complete(
