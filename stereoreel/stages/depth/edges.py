@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ...image.edge_snap import mask_indices
 
-EDGE = 0.03  # change of depth from pixel to pixel that its image's edges can place better than a ramp
+# change of depth from pixel to pixel from which the image's edges begin to place it, and from which they do
+EDGE = (0.015, 0.03)
 LUMA_STEP = 0.06  # luma difference at which two pixels count as different surfaces
 
 
@@ -89,7 +90,7 @@ def _inverse(covariance: list[np.ndarray]) -> list[list[np.ndarray]]:
 def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
     """Upsample ``depth`` ``[h, w]`` to the size of ``large`` ``[H, W]``; edges follow ``large``.
 
-    Where depth changes by more than ``EDGE``, weights are bilinear, times the similarity of luma. ``small``
+    Where depth changes by ``EDGE``, weights are bilinear, times the similarity of luma. ``small``
     ``[h, w]`` and ``large`` are luma in 0..255, uint8. Every value is between its four neighbours, so there
     is no ringing.
     """
@@ -99,8 +100,8 @@ def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
     (top, bottom, down), (left, right, across) = (
         _between(size, grown, large.device) for size, grown in zip(depth.shape, large.shape)
     )
-    edge = _steps(depth).index_select(0, top).index_select(1, left)
-    row, column = mask_indices(edge)
+    step = _steps(depth).index_select(0, top).index_select(1, left)
+    row, column = mask_indices(step > EDGE[0])
     own, by_row, by_column = large[row, column].float(), down[row], across[column]
     width, values, lumas = depth.shape[1], depth.flatten(), small.flatten().float()
     total, weights = torch.zeros_like(own), torch.zeros_like(own)
@@ -111,17 +112,18 @@ def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
             weight = torch.addcmul(own.new_tensor(0.02), near_row, near_column).div_(unlike)
             weights += weight
             total.addcmul_(weight, values[place])
-    result[row, column] = torch.where(edge[row, column], total / weights, result[row, column])
+    share = ((step[row, column] - EDGE[0]) / (EDGE[1] - EDGE[0])).clamp_(0, 1)
+    result[row, column] = torch.lerp(result[row, column], total / weights, share)
     return result
 
 
 def _steps(depth: Tensor) -> Tensor:
-    """Return whether depth ``[h, w]`` changes by more than ``EDGE`` to the right, below or across."""
+    """Return by how much depth ``[h, w]`` changes among a pixel and those to the right and below."""
     right = torch.cat([depth[:, 1:], depth[:, -1:]], 1)
     four = torch.stack([depth, right])
     below = torch.cat([four[:, 1:], four[:, -1:]], 1)
     around = torch.cat([four, below])
-    return around.amax(0) - around.amin(0) > EDGE
+    return around.amax(0) - around.amin(0)
 
 
 def _between(size: int, grown: int, device) -> tuple[Tensor, Tensor, Tensor]:

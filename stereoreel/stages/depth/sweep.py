@@ -69,9 +69,7 @@ class Sweep:
         import cv2
 
         span = max(ends[1] - ends[0], 1e-9)
-        levels = np.linspace(
-            ends[0] - BEYOND[0] * span, ends[1] + BEYOND[1] * span, LEVELS, dtype=np.float32
-        )
+        levels = np.linspace(ends[0] - BEYOND[0] * span, ends[1] + BEYOND[1] * span, LEVELS, dtype=np.float32)
         image = luma.astype(np.float32)
         cost = np.stack([self._cost(image, views, level) for level in levels])
         best, least = minimum(cost)

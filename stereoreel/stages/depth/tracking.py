@@ -76,7 +76,7 @@ class ShotDepth:
         depth = complete(state["depth"], state["weight"], guess, color, self.sure)
         if carried:
             calm = 1 - (1 - self._calm) * (GUESSED + (1 - GUESSED) * self.sure)
-            apart = APART if self.sure > 0.3 else 0.5 * APART
+            apart = APART * (2 - self.sure)
             calm = calm * carried["valid"] * falloff((depth - carried["shown"]) / apart)
             depth = calm * carried["shown"] + (1 - calm) * depth
         self._state = {**state, "shown": depth}
