@@ -12,8 +12,8 @@ FOLDER holds the clips: bikes.mp4, bigbuckbunny.mp4 and carphone_pristine.mp4 of
 WebP files of comfyui-workflow-templates-media-video 0.3.101. Values were chosen with the half "tuned".
 
 masks: frames of two shots, in percent, in which the median depth within the outline of the foreground
-(tests/stages/depth/foregrounds.csv, drawn by hand, in percent of the frame) is nearer than that around it, but
-for the lower part of the frame.
+(tests/stages/depth/foregrounds.csv, drawn by hand, in percent of the frame) is nearer than that around it,
+without the lower part of the frame.
 
 agreement: correlation of the depth of a clip with that of the same clip interpolated to twice its rate, and
 enlarged to twice its size.

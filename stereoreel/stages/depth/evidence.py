@@ -29,7 +29,8 @@ class Evidence(NamedTuple):
     pixel moves on its own if the camera travels, ``alone`` the same if it turns or stands still, which is
     halved if that does not explain the rest of the frame. ``travels`` 0..1 is the confidence that the camera
     moved through the scene, which depth from motion requires. ``sign`` is the evidence that larger is nearer:
-    positive for, negative against, about 1 if all agree. ``flows`` to the frames before and after follow the
+    positive for, negative against, about 1 if all agree. ``measured`` is depth by optical
+    flow alone, and its trust. ``flows`` to the frames before and after follow the
     outlines of depth; they are missing if the camera does not travel.
     """
 
@@ -39,6 +40,7 @@ class Evidence(NamedTuple):
     alone: np.ndarray
     travels: float
     sign: float
+    measured: tuple[np.ndarray, np.ndarray]
     flows: dict[int, np.ndarray] = {}
 
 
@@ -86,7 +88,7 @@ class Flows:
 def nothing(shape: tuple[int, int]) -> Evidence:
     """Return the evidence of a frame without neighbours."""
     zero = np.zeros(shape, np.float32)
-    return Evidence(zero, zero, zero, zero, 0.0, 0.0)
+    return Evidence(zero, zero, zero, zero, 0.0, 0.0, (zero, zero))
 
 
 def motion_at(flows: Flows, index: int, last: int, parallax: float = PARALLAX) -> Motion:
@@ -127,7 +129,7 @@ def texture(luma: np.ndarray) -> np.ndarray:
 
 
 def judge(flows: Flows, index: int, motion: Motion, guess: np.ndarray) -> Evidence:
-    """Return depth of frame ``index`` from a flow, trusted if the camera travels and a pixel moves like a still object.
+    """Return depth of frame ``index``, trusted if the camera travels and a pixel moves like a still object.
 
     Its sign is that of the travel with more depth in front of the camera, which may be wrong: see ``sign``.
     """
@@ -140,19 +142,20 @@ def judge(flows: Flows, index: int, motion: Motion, guess: np.ndarray) -> Eviden
     moves = 1 - falloff(residual / (4 * (NOISE + float(np.median(residual[::2, ::2])))))
     known = motion.trust * still * seen
     low, high = weighted_percentiles(depth, known, (0.03, 0.97))
-    measured, span = depth, max(high - low, 1e-6)
+    raw, span = depth, max(high - low, 1e-6)
     depth = np.clip((depth - low) / span, -0.2, 1.4)
+    measured = depth, known
     ahead = float((known * np.sign(along)).sum() / (known.sum() + 1e-6))
     sign = 0.3 * ahead + correlation(depth, guess, known) + occlusion(depth, motion)
     refined: dict[int, np.ndarray] = {}
     if travels > 0.1 and high > low:  # after the sign, for which the sweep's choices are no evidence
-        sweep = Sweep(camera, measured, known)
-        measured, trust, refined = outlined(flows, index, motion, sweep, measured, known)
-        depth = np.clip((measured - low) / span, -0.2, 1.4)
+        sweep = Sweep(camera, raw, known)
+        raw, trust, refined = outlined(flows, index, motion, sweep, raw, known)
+        depth = np.clip((raw - low) / span, -0.2, 1.4)
     else:
         trust = known
     astray, alone = motion.trust * travels * (1 - still), motion.trust * (0.5 + 0.5 * turns) * moves
-    return Evidence(depth, trust, astray, alone, travels, sign, refined)
+    return Evidence(depth, trust, astray, alone, travels, sign, measured, refined)
 
 
 def outlined(

@@ -1,4 +1,4 @@
-"""Refine depth from motion by a plane sweep: each pixel takes the depth at which its neighbours' frames agree.
+"""Refine depth from motion by a plane sweep: each pixel takes the depth at which frames agree.
 
 Optical flow smears the outline of an object by half its patch and misses thin ones. Once the camera's motion
 is known, each depth predicts where a pixel lies in the frames before and after (Collins, "A Space-Sweep
@@ -21,7 +21,7 @@ SPACING = 6  # pixels between those to which the motion of a side is fitted
 
 
 class View(NamedTuple):
-    """Another frame: its float32 ``luma`` ``[h, w]``, and the flow to it, ``turn + scale * depth * arrows``."""
+    """Another frame: float32 ``luma`` ``[h, w]``, and the flow to it, ``turn + scale * depth * arrows``."""
 
     luma: np.ndarray
     turn: np.ndarray
@@ -98,7 +98,7 @@ class Sweep:
                 borderMode=cv2.BORDER_CONSTANT,
                 borderValue=-255.0,
             )
-            difference = cv2.min(cv2.absdiff(moved, image), CLIP)
+            difference = np.minimum(np.abs(moved - image), np.float32(CLIP))
             costs.append(cv2.blur(difference, (3, 3)))
         return np.minimum.reduce(costs)
 

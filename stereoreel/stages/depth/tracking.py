@@ -137,8 +137,8 @@ class ShotDepth:
                 return 1.0
             before, here = self._evidence(index - 1), self._evidence(index)
             motion = self._flows(index, index - 1)
-            depth, trust = (flow.warp(part, motion, cubic=False) for part in (before.depth, before.trust))
-            self._links[index] = correlation(depth, here.depth, trust * here.trust)
+            depth, trust = (flow.warp(part, motion, cubic=False) for part in before.measured)
+            self._links[index] = correlation(depth, here.measured[0], trust * here.measured[1])
             self._links.pop(index - AHEAD - 2, None)
         return self._links[index]
 

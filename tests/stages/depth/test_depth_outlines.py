@@ -1,4 +1,4 @@
-"""Things stay whole in depth without a neural network: outlines and thin uprights where the camera travels."""
+"""Things stay whole in depth without a neural network: outlines and uprights where the camera travels."""
 
 import numpy as np
 import pytest
