@@ -174,14 +174,15 @@ def between(
     """
     import cv2
 
-    total = weights = np.zeros(luma.shape, np.float32)
+    total: np.ndarray = np.zeros(luma.shape, np.float32)
+    weights: np.ndarray = np.zeros_like(total)
     here = luma.astype(np.float32)
     for motion in motions:
         for key, way, share in ((first, part, 1 - part), (second, part - 1, part)):
             bundle = flow.warp(np.dstack([key.depth, key.luma]), way * motion, cubic=False)
             error = cv2.blur(np.abs(bundle[..., 1] - here), (3, 3))
-            weight = (error + (1 + 2 * float(np.median(error[::3, ::3])))) ** 2
-            weight = share / (weight * weight)
+            unlike = np.square(error + np.float32(1 + 2 * np.median(error[::3, ::3])))
+            weight = share / (unlike * unlike)
             total, weights = total + weight * bundle[..., 0], weights + weight
     return total / weights
 
