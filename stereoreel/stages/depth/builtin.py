@@ -51,7 +51,7 @@ def key_step(fps: Fraction | float) -> int:
 
 
 class Waiting(NamedTuple):
-    """A frame whose depth is pending: its luma at frame size, uint8, and at working size."""
+    """A frame whose depth is pending: its uint8 luma at frame size and at working size."""
 
     large: Tensor
     small: Tensor
@@ -87,16 +87,24 @@ class DepthStage:
             self.counts[STILL] += 1
 
     def _prepare(self, frame: Tensor) -> tuple[Picture, Waiting]:
-        frame = frame[..., :3].to(self.device).float().clamp(0, 1)
-        small = working_size(frame)
-        picture = Picture(flow.grayscale(small[None])[0], np.ascontiguousarray(small.cpu().numpy()))
-        return picture, Waiting((luma(frame) * 255 + 0.5).to(torch.uint8), luma(small))
+        frame = frame[..., :3].to(self.device).float()
+        small = working_size(frame).cpu()
+        picture = Picture(flow.grayscale(small[None])[0], np.ascontiguousarray(small.numpy()))
+        return picture, Waiting(luma(frame), torch.from_numpy(picture.luma).to(self.device))
 
     def _finish(self, depth: np.ndarray, frame: Waiting) -> Tensor:
         """Return depth ``[1, H, W, 1]`` in 0..1 from that at working size."""
         nearness = torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)
-        whole = upsample(nearness, frame.small, frame.large.float() / 255).clamp(0, 1)
+        whole = upsample(nearness, frame.small, frame.large).clamp(0, 1)
         return (1 - whole if self.options.invert else whole)[None, ..., None]
+
+
+class KeyFrame(NamedTuple):
+    """The ``place`` of a key frame in its shot, its depth and its float32 luma, ``[h, w]``."""
+
+    place: int
+    depth: np.ndarray
+    luma: np.ndarray
 
 
 class KeyFrames:
@@ -106,7 +114,8 @@ class KeyFrames:
         self._tracker, self._scale = tracker, SteadyRange(aligned=True)
         self._count = 0
         self._places: deque[int] = deque()  # of key frames whose depth is pending
-        self._before: tuple[int, np.ndarray] | None = None
+        self._lumas: deque[np.ndarray] = deque()  # of frames whose depth is pending
+        self._before: KeyFrame | None = None
         self._share: float | None = None
         self._latest: list[Picture] = []  # the last key frame, and the frames after it
 
@@ -116,6 +125,7 @@ class KeyFrames:
             self._tracker.add(picture)
             self._latest = []
         self._latest.append(picture)
+        self._lumas.append(picture.luma)
         self._count += 1
 
     def known(self, ahead: int) -> Iterator[np.ndarray]:
@@ -124,9 +134,11 @@ class KeyFrames:
             place = self._places.popleft()
             raw = torch.from_numpy(np.ascontiguousarray(self._tracker.next(), np.float32))
             depth = self._gentle(self._scale(raw[None])[0].numpy())
+            key = KeyFrame(place, depth, self._lumas[place - self._before.place - 1 if self._before else 0])
             if self._before is not None:
-                yield from self._between(*self._before, place, depth)
-            self._before = place, depth
+                yield from self._between(self._before, key)
+            self._before = key
+            self._lumas.popleft()
             yield depth
 
     def _gentle(self, depth: np.ndarray) -> np.ndarray:
@@ -142,19 +154,37 @@ class KeyFrames:
             return
         for picture in self._latest[1:]:
             motion = flow.flow(picture.luma, self._latest[0].luma)
-            yield flow.warp(self._before[1], motion, cubic=False)
+            yield flow.warp(self._before.depth, motion, cubic=False)
 
-    def _between(
-        self, first: int, before: np.ndarray, second: int, after: np.ndarray
-    ) -> Iterator[np.ndarray]:
-        """Yield depth of the frames between two key frames, moved along and blended."""
+    def _between(self, first: KeyFrame, second: KeyFrame) -> Iterator[np.ndarray]:
+        """Yield depth of the frames between two key frames, moved along."""
         forth, back = self._tracker.motion()
-        motion = 0.5 * (back - forth)  # from a frame halfway to the first, if each pixel keeps its motion
-        for place in range(first + 1, second):
-            part = (place - first) / (second - first)
-            early = flow.warp(before, part * motion, cubic=False)
-            late = flow.warp(after, (part - 1) * motion, cubic=False)
-            yield (1 - part) * early + part * late
+        for place in range(first.place + 1, second.place):
+            part = (place - first.place) / (second.place - first.place)
+            yield between(self._lumas.popleft(), part, first, second, (-forth, back))
+
+
+def between(
+    luma: np.ndarray, part: float, first: KeyFrame, second: KeyFrame, motions: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Return depth ``[h, w]`` of a frame at ``part`` 0..1 of the way from one key frame to another.
+
+    Each of ``motions`` is a guess of the flow from the second to the first. Of the depths that they bring
+    from both, those count whose pixels look like those of the frame, ``luma`` ``[h, w]``.
+    """
+    import cv2
+
+    total: np.ndarray = np.zeros(luma.shape, np.float32)
+    weights: np.ndarray = np.zeros_like(total)
+    here = luma.astype(np.float32)
+    for motion in motions:
+        for key, way, share in ((first, part, 1 - part), (second, part - 1, part)):
+            bundle = flow.warp(np.dstack([key.depth, key.luma]), way * motion, cubic=False)
+            error = cv2.blur(np.abs(bundle[..., 1] - here), (3, 3))
+            unlike = np.square(error + np.float32(1 + 2 * np.median(error[::3, ::3])))
+            weight = share / (unlike * unlike)
+            total, weights = total + weight * bundle[..., 0], weights + weight
+    return total / weights
 
 
 def working_size(frame: Tensor) -> Tensor:
@@ -165,13 +195,16 @@ def working_size(frame: Tensor) -> Tensor:
     ratio = min(LARGEST, math.sqrt(AREA / (height * width)))
     size = (max(1, round(height * ratio)), max(1, round(width * ratio)))
     if ratio <= 1 and frame.device.type != "cpu":
-        return shrink(frame, size)
+        return shrink(frame, size).clamp(0, 1)
     method = cv2.INTER_AREA if ratio <= 1 else cv2.INTER_CUBIC
     resized = cv2.resize(frame.cpu().contiguous().numpy(), size[::-1], interpolation=method)
     return torch.from_numpy(resized.reshape(*size, frame.shape[-1])).to(frame.device).clamp(0, 1)
 
 
 def luma(frame: Tensor) -> Tensor:
-    if frame.shape[-1] < 3:
-        return frame[..., 0]
-    return frame @ torch.tensor([0.299, 0.587, 0.114], device=frame.device)
+    """Return uint8 luma ``[H, W]`` of a frame ``[H, W, C]`` in 0..1, on its device."""
+    if frame.device.type == "cpu":
+        return torch.from_numpy(flow.grayscale(frame[None])[0])
+    if frame.shape[-1] == 3:
+        frame = frame @ torch.tensor([[0.299], [0.587], [0.114]], device=frame.device)
+    return (frame[..., 0] * 255 + 0.5).clamp(0, 255).to(torch.uint8)

@@ -7,6 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...image.edge_snap import mask_indices
+
+# change of depth from pixel to pixel from which the image's edges begin to place it, and from which they do
+EDGE = (0.015, 0.03)
 LUMA_STEP = 0.06  # luma difference at which two pixels count as different surfaces
 
 
@@ -86,29 +90,40 @@ def _inverse(covariance: list[np.ndarray]) -> list[list[np.ndarray]]:
 def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
     """Upsample ``depth`` ``[h, w]`` to the size of ``large`` ``[H, W]``; edges follow ``large``.
 
-    Weights are bilinear, times the similarity of luma. ``small`` ``[h, w]`` and ``large`` are luma in 0..1.
-    Every value is between its four neighbours, so there is no ringing.
+    Where depth changes by ``EDGE``, weights are bilinear, times the similarity of luma. ``small``
+    ``[h, w]`` and ``large`` are luma in 0..255, uint8. Every value is between its four neighbours, so there
+    is no ringing.
     """
     if depth.shape == large.shape:
         return depth
-    (top, bottom, row), (left, right, column) = (
+    result = F.interpolate(depth[None, None], large.shape, mode="bilinear", align_corners=False)[0, 0]
+    (top, bottom, down), (left, right, across) = (
         _between(size, grown, large.device) for size, grown in zip(depth.shape, large.shape)
     )
-    total, weights = torch.zeros_like(large), torch.zeros_like(large)
-    for columns, by_column in ((left, 1 - column), (right, column)):
-        wide, wide_small = depth.index_select(1, columns), small.index_select(1, columns)
-        for rows, by_row in ((top, 1 - row), (bottom, row)):
-            like = (
-                (large - wide_small.index_select(0, rows))
-                .mul_(1 / LUMA_STEP)
-                .square_()
-                .add_(0.02)
-                .reciprocal_()
-            )
-            like.mul_(torch.addcmul(torch.tensor(0.02, device=large.device), by_row[:, None], by_column))
-            weights += like
-            total.addcmul_(like, wide.index_select(0, rows))
-    return total.div_(weights)
+    step = _steps(depth).index_select(0, top).index_select(1, left)
+    row, column = mask_indices(step > EDGE[0])
+    own, by_row, by_column = large[row, column].float(), down[row], across[column]
+    width, values, lumas = depth.shape[1], depth.flatten(), small.flatten().float()
+    total, weights = torch.zeros_like(own), torch.zeros_like(own)
+    for rows, near_row in ((top[row] * width, 1 - by_row), (bottom[row] * width, by_row)):
+        for columns, near_column in ((left[column], 1 - by_column), (right[column], by_column)):
+            place = rows + columns
+            unlike = ((own - lumas[place]) / (255 * LUMA_STEP)).square_().add_(0.02)
+            weight = torch.addcmul(own.new_tensor(0.02), near_row, near_column).div_(unlike)
+            weights += weight
+            total.addcmul_(weight, values[place])
+    share = ((step[row, column] - EDGE[0]) / (EDGE[1] - EDGE[0])).clamp_(0, 1)
+    result[row, column] = torch.lerp(result[row, column], total / weights, share)
+    return result
+
+
+def _steps(depth: Tensor) -> Tensor:
+    """Return by how much depth ``[h, w]`` changes among a pixel and those to the right and below."""
+    right = torch.cat([depth[:, 1:], depth[:, -1:]], 1)
+    four = torch.stack([depth, right])
+    below = torch.cat([four[:, 1:], four[:, -1:]], 1)
+    around = torch.cat([four, below])
+    return around.amax(0) - around.amin(0)
 
 
 def _between(size: int, grown: int, device) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...image import flow
-from .parallax import fit_camera, fit_turn, inverse_depth, length, unexplained
+from .parallax import falloff, fit_camera, fit_turn, inside, inverse_depth, length, unexplained
+from .sweep import Sweep
 
 GAP = 2  # largest distance, in key frames, of the two frames used for parallax
 PARALLAX = 4.0  # wanted motion in pixels over this distance
@@ -28,7 +29,9 @@ class Evidence(NamedTuple):
     pixel moves on its own if the camera travels, ``alone`` the same if it turns or stands still, which is
     halved if that does not explain the rest of the frame. ``travels`` 0..1 is the confidence that the camera
     moved through the scene, which depth from motion requires. ``sign`` is the evidence that larger is nearer:
-    positive for, negative against, about 1 if all agree.
+    positive for, negative against, about 1 if all agree. ``measured`` is depth by optical
+    flow alone, and its trust. ``flows`` to the frames before and after follow the
+    outlines of depth; they are missing if the camera does not travel.
     """
 
     depth: np.ndarray
@@ -37,14 +40,20 @@ class Evidence(NamedTuple):
     alone: np.ndarray
     travels: float
     sign: float
+    measured: tuple[np.ndarray, np.ndarray]
+    flows: dict[int, np.ndarray] = {}
 
 
 class Motion(NamedTuple):
-    """Flow at a frame from both sides ``[h, w, 2]``, its trust, and pixels visible from one side only."""
+    """Flow at a frame from both sides ``[h, w, 2]``, its trust, and pixels visible from one side only.
+
+    ``sides`` are the frames on either side that it was measured with.
+    """
 
     flow: np.ndarray
     trust: np.ndarray
     hidden: np.ndarray
+    sides: list[int]
 
 
 class Flows:
@@ -76,18 +85,10 @@ class Flows:
         self._flows = {pair: motion for pair, motion in self._flows.items() if min(pair) >= before}
 
 
-def inside(motion: np.ndarray) -> np.ndarray:
-    """Return whether ``x + motion`` is inside the frame, float32 ``[h, w]``."""
-    height, width = motion.shape[:2]
-    y, x = np.ogrid[:height, :width]
-    x, y = x + motion[..., 0], y + motion[..., 1]
-    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).astype(np.float32)
-
-
 def nothing(shape: tuple[int, int]) -> Evidence:
     """Return the evidence of a frame without neighbours."""
     zero = np.zeros(shape, np.float32)
-    return Evidence(zero, zero, zero, zero, 0.0, 0.0)
+    return Evidence(zero, zero, zero, zero, 0.0, 0.0, (zero, zero))
 
 
 def motion_at(flows: Flows, index: int, last: int, parallax: float = PARALLAX) -> Motion:
@@ -113,7 +114,7 @@ def motion_at(flows: Flows, index: int, last: int, parallax: float = PARALLAX) -
     if len(sides) == 2:
         in_view = inside(flows(index, sides[0])) * inside(flows(index, sides[1]))
         hidden = in_view * (np.minimum(*agreement) < 0.2) * (np.maximum(*agreement) > 0.7)
-    return Motion((motion / total[..., None]).astype(np.float32), trust, hidden)
+    return Motion((motion / total[..., None]).astype(np.float32), trust, hidden, sides)
 
 
 def texture(luma: np.ndarray) -> np.ndarray:
@@ -127,8 +128,8 @@ def texture(luma: np.ndarray) -> np.ndarray:
     return energy / (energy + 1.0)
 
 
-def judge(motion: Motion, guess: np.ndarray) -> Evidence:
-    """Return depth from a flow, trusted if the camera travels and a pixel moves like a still object.
+def judge(flows: Flows, index: int, motion: Motion, guess: np.ndarray) -> Evidence:
+    """Return depth of frame ``index``, trusted if the camera travels and a pixel moves like a still object.
 
     Its sign is that of the travel with more depth in front of the camera, which may be wrong: see ``sign``.
     """
@@ -138,14 +139,45 @@ def judge(motion: Motion, guess: np.ndarray) -> Evidence:
     still = stillness(along, across, residual, motion.trust)
     turns = turning(residual, motion.trust, guess)
     travels = travelling(residual, still, motion.trust) * (1 - turns)
-    moves = residual**4 / (residual**4 + (4 * (NOISE + float(np.median(residual)))) ** 4)
+    moves = 1 - falloff(residual / (4 * (NOISE + float(np.median(residual[::2, ::2])))))
     known = motion.trust * still * seen
     low, high = weighted_percentiles(depth, known, (0.03, 0.97))
-    depth = np.clip((depth - low) / max(high - low, 1e-6), -0.2, 1.4)
+    raw, span = depth, max(high - low, 1e-6)
+    depth = np.clip((depth - low) / span, -0.2, 1.4)
+    measured = depth, known
     ahead = float((known * np.sign(along)).sum() / (known.sum() + 1e-6))
     sign = 0.3 * ahead + correlation(depth, guess, known) + occlusion(depth, motion)
+    refined: dict[int, np.ndarray] = {}
+    if travels > 0.1 and high > low:  # after the sign, for which the sweep's choices are no evidence
+        sweep = Sweep(camera, raw, known)
+        raw, trust, refined = outlined(flows, index, motion, sweep, raw, known)
+        depth = np.clip((raw - low) / span, -0.2, 1.4)
+    else:
+        trust = known
     astray, alone = motion.trust * travels * (1 - still), motion.trust * (0.5 + 0.5 * turns) * moves
-    return Evidence(depth, known, astray, alone, travels, sign)
+    return Evidence(depth, trust, astray, alone, travels, sign, measured, refined)
+
+
+def outlined(
+    flows: Flows, index: int, motion: Motion, sweep: Sweep, depth: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, dict[int, np.ndarray]]:
+    """Return depth, its trust, and the flows to the frames next to ``index``, refined by a plane sweep."""
+    ends = weighted_percentiles(depth, known, (0.01, 0.99))
+    near = [other for other in (index - 1, index + 1) if other in flows.pictures]
+    views = {
+        other: sweep.view(flows.pictures[other].luma, flows(index, other)) for other in {*near, *motion.sides}
+    }
+    luma = flows.pictures[index].luma
+    fits = float(known.sum() / (motion.trust.sum() + 1e-6))
+    depth, sure = sweep.refine(luma, [views[side] for side in motion.sides], depth, (ends[0], ends[1]))
+    sure = sure * min(1.0, 1.25 * fits)
+    # what moves on its own keeps its flow
+    still = np.maximum(known / (motion.trust + 1e-3), sure)[..., None]
+    refined = {
+        other: flows(index, other) + still * (sweep.flow(depth, views[other]) - flows(index, other))
+        for other in near
+    }
+    return depth, np.maximum(known, sure), refined
 
 
 def stillness(along: np.ndarray, across: np.ndarray, residual: np.ndarray, trust: np.ndarray) -> np.ndarray:
@@ -157,7 +189,7 @@ def stillness(along: np.ndarray, across: np.ndarray, residual: np.ndarray, trust
     slack = np.maximum(4 * NOISE, 0.15 * residual)
     share = (trust * (along < -slack)).sum() / (trust.sum() + 1e-6)
     against = np.maximum(-along, 0) * np.clip((0.35 - share) / 0.1, 0, 1)
-    return 1 / (1 + (np.maximum(across, against) / slack) ** 4)
+    return falloff(np.maximum(across, against) / slack)
 
 
 def travelling(residual: np.ndarray, still: np.ndarray, trust: np.ndarray) -> float:

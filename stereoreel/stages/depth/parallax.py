@@ -48,6 +48,20 @@ def length(field: np.ndarray) -> np.ndarray:
     return np.sqrt(field[..., 0] ** 2 + field[..., 1] ** 2)
 
 
+def inside(motion: np.ndarray) -> np.ndarray:
+    """Return whether ``x + motion`` is inside the frame, float32 ``[h, w]``."""
+    height, width = motion.shape[:2]
+    y, x = np.ogrid[:height, :width]
+    x, y = x + motion[..., 0], y + motion[..., 1]
+    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).astype(np.float32)
+
+
+def falloff(ratio: np.ndarray) -> np.ndarray:
+    """Return ``1 / (1 + ratio ** 4)``: about 1 well below 1, about 0 well above."""
+    square = ratio * ratio
+    return 1 / (1 + square * square)
+
+
 def travel_field(x: np.ndarray, y: np.ndarray, focal: float, travel: np.ndarray) -> np.ndarray:
     """Return the flow ``[..., 2]`` in pixels per unit of inverse depth due to travel."""
     return np.stack([x * travel[2] - focal * travel[0], y * travel[2] - focal * travel[1]], -1)

@@ -18,11 +18,14 @@ from .evidence import (
     nothing,
     weighted_percentiles,
 )
+from .parallax import falloff
 from .prior import layout, surfaces
 from .sign import Decision
 from .windows import match
 
 IN_FRONT = 0.3  # nearness by which what moves on its own stands out
+GUESSED = 0.25  # pace of depth by layout alone, as a share of that from motion
+APART = 0.1  # difference of nearness between two surfaces
 AHEAD = 5  # key frames whose evidence counts before the first depth
 
 
@@ -42,6 +45,8 @@ class ShotDepth:
         self._layouts: dict[int, np.ndarray] = {}
         # depth, its weight, independent motion, and the last output, each [h, w]
         self._state: dict[str, np.ndarray] = {}
+        # flow between the last two key frames, both ways, and from the last to the one after it
+        self._forth = self._back = self._ahead = np.zeros((0, 0, 2), np.float32)
         self.sure = 0.0  # confidence 0..1 in depth from motion
         self.travelled = False
 
@@ -51,8 +56,7 @@ class ShotDepth:
 
     def motion(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the flow between the last two key frames that ``next`` returned, both ways."""
-        second = self._index - 1
-        return self._flows(second - 1, second), self._flows(second, second - 1)
+        return self._forth, self._back
 
     def next(self) -> np.ndarray:
         """Return nearness ``[h, w]`` of the next key frame, in the scale of its shot, which is not 0..1."""
@@ -71,9 +75,14 @@ class ShotDepth:
         guess = surfaces(self._layout(index) + IN_FRONT * state["alone"], color)
         depth = complete(state["depth"], state["weight"], guess, color, self.sure)
         if carried:
-            calm = self._calm * carried["valid"]
+            calm = 1 - (1 - self._calm) * (GUESSED + (1 - GUESSED) * self.sure)
+            apart = APART * (2 - self.sure)
+            calm = calm * carried["valid"] * falloff((depth - carried["shown"]) / apart)
             depth = calm * carried["shown"] + (1 - calm) * depth
         self._state = {**state, "shown": depth}
+        self._forth = self._ahead
+        if index + 1 < self._added:
+            self._ahead = self._flow(index, index + 1)
         self._index += 1
         self._flows.forget(self._index - GAP)
         self._found.pop(index - 1, None)
@@ -84,11 +93,16 @@ class ShotDepth:
         """Return the state, warped to the current frame; ``valid`` is the confidence of each pixel."""
         if not self._state:
             return {}
-        motion = self._flows(self._index, self._index - 1)
+        motion = self._back = self._flow(self._index, self._index - 1)
         moved = {name: flow.warp(values, motion, cubic=False) for name, values in self._state.items()}
         moved["valid"] = self._flows.agreement(self._index, self._index - 1)
         moved["weight"] = moved["weight"] * moved["valid"]
         return moved
+
+    def _flow(self, first: int, second: int) -> np.ndarray:
+        """Return the flow between two key frames next to each other, refined where the camera travels."""
+        refined = self._evidence(first).flows.get(second)
+        return self._flows(first, second) if refined is None else refined
 
     def _decide(self) -> tuple[Evidence, float]:
         """Return the evidence of the current key frame, the right way round, and the confidence in it."""
@@ -108,7 +122,7 @@ class ShotDepth:
                 self._found[index] = nothing(picture.luma.shape)
             else:
                 motion = motion_at(self._flows, index, self._added - 1)
-                self._found[index] = judge(motion, self._layout(index))
+                self._found[index] = judge(self._flows, index, motion, self._layout(index))
         return self._found[index]
 
     def _layout(self, index: int) -> np.ndarray:
@@ -123,8 +137,8 @@ class ShotDepth:
                 return 1.0
             before, here = self._evidence(index - 1), self._evidence(index)
             motion = self._flows(index, index - 1)
-            depth, trust = (flow.warp(part, motion, cubic=False) for part in (before.depth, before.trust))
-            self._links[index] = correlation(depth, here.depth, trust * here.trust)
+            depth, trust = (flow.warp(part, motion, cubic=False) for part in before.measured)
+            self._links[index] = correlation(depth, here.measured[0], trust * here.measured[1])
             self._links.pop(index - AHEAD - 2, None)
         return self._links[index]
 
@@ -141,7 +155,8 @@ def fuse(evidence: Evidence, carried: dict[str, np.ndarray], keep: float) -> dic
             float, match(*(torch.from_numpy(part[::3, ::3][both]) for part in (depth, carried["depth"])))
         )
         depth = depth * scale + shift
-    old = keep * carried["weight"]
+    # where a thing's outline moves on, what was there before does not count
+    old = keep * carried["weight"] * (1 - evidence.trust * (1 - falloff((depth - carried["depth"]) / APART)))
     weight = old + trust
     fused = (old * carried["depth"] + trust * depth) / (weight + 1e-6)
     low, high = weighted_percentiles(fused, weight, (0.03, 0.97))

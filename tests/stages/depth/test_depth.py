@@ -34,6 +34,11 @@ def test_forward_motion_gives_depth_in_the_middle():
     assert rank_correlation(found[6], truth[6]) > 0.8
 
 
+def test_backward_motion_gives_the_same_order():
+    frames, truth = walk(10)
+    assert rank_correlation(estimate(frames.flip(0))[6], truth[3]) > 0.8
+
+
 def walk(count: int, height: int = 144, width: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
     """Return frames and true inverse depth of a camera that moves straight ahead.
 
@@ -114,12 +119,12 @@ def test_depth_edges_align_with_image_edges():
     """A large frame gives the edges, not the smaller one that the motion was estimated on."""
     from stereoreel.stages.depth.edges import upsample
 
-    large = torch.zeros(40, 60)
-    large[:, 31:] = 1.0
-    small = torch.zeros(10, 15)
-    small[:, 8:] = 1.0
-    small[:, 7] = 0.25
-    found = upsample(small.round(), small, large)
+    large = torch.zeros(40, 60, dtype=torch.uint8)
+    large[:, 31:] = 255
+    small = torch.zeros(10, 15, dtype=torch.uint8)
+    small[:, 8:] = 255
+    small[:, 7] = 64
+    found = upsample((small > 127).float(), small, large)
     assert found[:, 26:31].max() < 0.1 and found[:, 31:36].min() > 0.9
 
 
