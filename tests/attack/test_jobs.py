@@ -330,7 +330,7 @@ def test_wrong_manifest_is_rewritten(path, video, wanted, changes):
         {"files": [{}]},
         {"files": [None]},
         {"files": [{"name": "../../../thesis.txt", "bytes": 4, "sha256": "x", "ahead": 0}]},
-        {"frames": []},
+        {"frames": [[]]},
         {"frames": [["x"]]},
         {"frames": 3},
         {"frames": [[], []]},
@@ -408,7 +408,7 @@ def searched(video, tmp_path_factory):
 
 
 def film_command(folder: Path, video: Path) -> list[str]:
-    output = ["--output", str(folder / "film.mp4"), "--keep-job", "--device", "cpu"]
+    output = ["--output", str(folder / "film.mp4"), "--keep-job", "--verify", "--device", "cpu"]
     return ["film", str(folder / "graph.json"), "--input", str(video), *output]
 
 

@@ -49,7 +49,7 @@ class Floor(NamedTuple):
 SCENES = {
     "objects": (pair_of(Camera(pan=(-2.0, 1.0)), (-6.0, 1.0), (9.0, 3.0)), Floor(39.0, 5.0)),
     "camera": (pair_of(Camera(truck=(-20.0, 2.0)), (0.0, 0.0), (0.0, 0.0)), Floor(37.5, 4.0)),
-    "both": (pair_of(Camera(truck=(12.0, 0.0), zoom=1.02), (5.0, 0.0), (-8.0, 3.0)), Floor(40.0, 3.0)),
+    "both": (pair_of(Camera(truck=(12.0, 0.0), zoom=1.02), (5.0, 0.0), (-8.0, 3.0)), Floor(40.0, 1.0)),
 }
 
 
