@@ -22,7 +22,7 @@ from stereoreel.core.transforms import Recut
 from stereoreel.media.subtitles import burn as burn_module
 from stereoreel.media.subtitles import typeset
 from stereoreel.media.subtitles.burn import Burn, reach
-from stereoreel.media.subtitles.choose import burned
+from stereoreel.media.subtitles.choose import burned, track_of
 from stereoreel.media.subtitles.cues import Cue, Cues, read_file, read_stream
 from stereoreel.media.subtitles.fonts import Fonts
 from stereoreel.media.subtitles.ink import tinted
@@ -304,6 +304,45 @@ def test_the_wanted_track_is_burned_and_left_out_of_the_file(tmp_path, video, wa
     stereoreel.write(stereoreel.open(video), out, device="cpu", subtitles="burn", subtitle_source=wanted)
     assert shown_in(out) == shown
     assert tracks_of(out) == left
+
+
+def languages(tmp_path, *codes):
+    """Return a video with a track of each language."""
+    texts = [srt(tmp_path / f"{place}.txt.srt", (0, 0.1, code)) for place, code in enumerate(codes)]
+    path = tmp_path / "spoken.mkv"
+    inputs, tags = [], []
+    for place, (text, code) in enumerate(zip(texts, codes)):
+        inputs += ["-i", text]
+        tags += ["-map", place + 1, f"-metadata:s:s:{place}", f"language={code}"]
+    run("-f", "lavfi", "-i", "color=s=32x32:r=10:d=0.3", *inputs, "-map", 0, *tags, "-c:v", "ffv1", path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "wanted, place",
+    [("fil", 1), ("fin", 2), ("fi", 2), ("id", 3), ("slk", 4), ("sl", 5), ("SLO", 4), ("fi-FI", 2),
+     ("in", None), ("x", None)],
+)  # fmt: skip
+def test_a_language_is_that_of_its_code_not_of_one_that_begins_alike(tmp_path, wanted, place):
+    clip = stereoreel.open(languages(tmp_path, "fil", "fin", "ind", "slo", "slv"))
+    if place is None:
+        with pytest.raises(ValueError, match=r"Set subtitle_source to one of 1 \(fil\), 2 \(fin\)"):
+            burned(clip, wanted, 0, 100)
+    else:
+        assert track_of(burned(clip, wanted, 0, 100)).stream == place
+
+
+@pytest.mark.parametrize("wanted", ["en", "eng", "EN", "en-GB"])
+@pytest.mark.parametrize("ending", ["en", "eng"])
+def test_a_file_of_the_language_is_found_by_any_of_its_codes(tmp_path, video, wanted, ending):
+    path = srt(video.with_suffix(f".{ending}.srt"), (0, 0.1, "beside"))
+    assert track_of(burned(stereoreel.open(video), wanted, 0, 100)).file == path
+
+
+@pytest.mark.parametrize("wanted", ["../x", "/etc/passwd", "a\\b", "eng\0", "x" * 300, ".."])
+def test_what_is_no_language_is_said_so(video, wanted):
+    with pytest.raises(ValueError, match="neither a language, a number nor a file"):
+        burned(stereoreel.open(video), wanted, 0, 100)
 
 
 def test_by_default_no_frame_shows_subtitles(tmp_path, video):
