@@ -331,6 +331,19 @@ def test_rate_that_a_device_does_not_play_is_refused(tmp_path, host):
     assert not list(tmp_path.iterdir())
 
 
+def test_youtube_takes_any_rate(tmp_path, host):
+    path = made(tmp_path, host, "youtube_3d", flat(32, 64, 12), 120)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate == 120
+
+
+def test_a_clock_that_is_a_little_fast_is_not_refused(tmp_path, host):
+    """As in films of phones, whose average is taken."""
+    made(tmp_path, host, "tv_3d_sbs", flat(32, 64), Fraction(60021, 1000))
+    with pytest.raises(ValueError, match=r"has 61"):
+        made(tmp_path, host, "tv_3d_tb", flat(32, 64), 61)
+
+
 def test_python_names_the_device_and_the_suffix_follows(tmp_path):
     clip = stereoreel.from_tensor(noise(64, 128), 25, cuts=False)
     [path] = stereoreel.write(clip, tmp_path / "film.mov", watch_on="apple_vision_pro", speed="fast")
