@@ -3,6 +3,7 @@
 import json
 import logging
 import subprocess
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from stereoreel.media.subtitles.fonts import Fonts
 from stereoreel.media.subtitles.ink import tinted
 from stereoreel.media.subtitles.lines import Lines, Sheet
 from stereoreel.media.subtitles.nearness import nearest
-from stereoreel.media.subtitles.script import Script, Style, parse_event
+from stereoreel.media.subtitles.script import MOST_LETTERS, Script, Style, parse_event
 from stereoreel.media.write.render import write
 from stereoreel.models.headless import Headless
 from tests.media.graphic_subtitles import Block, write_pgs
@@ -343,6 +344,24 @@ def test_a_file_of_the_language_is_found_by_any_of_its_codes(tmp_path, video, wa
 def test_what_is_no_language_is_said_so(video, wanted):
     with pytest.raises(ValueError, match="neither a language, a number nor a file"):
         burned(stereoreel.open(video), wanted, 0, 100)
+
+
+@pytest.mark.parametrize(
+    "text", ["{" * 100_000, "{\\i1}a{\\i0}b" * 20_000, "a b " * 50_000, "a\\N" * 50_000, "x" * 200_000]
+)
+def test_a_huge_line_costs_a_moment_and_little_memory(text):
+    script = Script()
+    begun = time.process_time()
+    event = parse_event(script, f"0,0,Default,,0,0,0,,{text}")
+    assert len(event.text) <= MOST_LETTERS + len(event.rows)
+    rows = typeset.Typesetter(script, Fonts(), WIDTH, HEIGHT).place(event).block._rows
+    assert len(rows) <= typeset.MOST_ROWS
+    assert time.process_time() - begun < 10
+
+
+def test_text_after_a_brace_that_is_not_closed_is_shown():
+    event = parse_event(Script(), "0,0,Default,,0,0,0,,a{\\i1}b{c}d{e")
+    assert event.text == "abd{e" and event.rows[0][1].style.italic
 
 
 def test_by_default_no_frame_shows_subtitles(tmp_path, video):
