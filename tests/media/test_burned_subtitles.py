@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import time
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from stereoreel.media.subtitles import burn as burn_module
 from stereoreel.media.subtitles import typeset
 from stereoreel.media.subtitles.burn import Burn, reach
 from stereoreel.media.subtitles.choose import burned, track_of
-from stereoreel.media.subtitles.cues import Cue, Cues, read_file, read_stream
+from stereoreel.media.subtitles.cues import Cue, Cues, Picture, read_file, read_stream
 from stereoreel.media.subtitles.fonts import Fonts
 from stereoreel.media.subtitles.ink import tinted
 from stereoreel.media.subtitles.lines import Lines, Sheet
@@ -567,6 +568,15 @@ def test_pictures_keep_their_place_and_size_relative_to_the_frame(tmp_path, pict
     assert result[3].amin() > 0 and result[3].amax() > 0.98
     red, green, blue = result[6, 42 * times, 42 * times].tolist()
     assert red > 0.95 and green < 0.05 and blue < 0.05
+
+
+@pytest.mark.parametrize("canvas", [(1, 1), (2, 60), (4000, 2), (65535, 65535)])
+def test_no_canvas_makes_a_picture_larger_than_the_frame(canvas):
+    box = (10, 20, 40, 30)
+    white = zlib.compress(np.full((30, 40, 4), 255, np.uint8).tobytes())
+    cues = Cues(Script(), (Cue(Fraction(0), Fraction(1), Picture(canvas, box, white)),))
+    drawing = Sheet(Lines(cues, 1), WIDTH, HEIGHT, Fraction(1)).draw(0)
+    assert 1 <= drawing.pixels.shape[0] <= HEIGHT and 1 <= drawing.pixels.shape[1] <= WIDTH
 
 
 def test_a_picture_below_the_frame_moves_into_it(tmp_path):
