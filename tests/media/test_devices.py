@@ -312,6 +312,11 @@ def test_rows_of_a_passive_screen_are_the_views_in_turn(tmp_path, host):
     assert (frame[::2, :, 2] < 60).all() and (frame[1::2, :, 0] < 60).all()
 
 
+def test_one_view_is_not_enlarged_for_a_passive_screen():
+    clip = stereoreel.from_tensor(flat(24, 32)[0], 25, cuts=False)
+    assert fit_to_file(clip, settings(device="passive_3d")) == (clip, [])
+
+
 def test_large_frames_are_scaled_and_the_warning_says_so(tmp_path, host):
     clip = stereoreel.from_tensor(noise(24, 3000, 2), 25, cuts=False)
     request = RenderRequest(clip, tmp_path / "film.mp4", settings(device="cardboard", speed="fast"))
