@@ -17,7 +17,7 @@ from ..models.lazy_stage import Plan, plans
 from ..stages.stereo import FROM_ENCODE
 from ..stages.stereo.comfort import SCREENS
 
-STEREO = "stereo"
+STEREO, HALF_SPHERES = "stereo", "vr180"
 UNSET = ("none", FROM_ENCODE)  # screens of Stereo Pair that follow the device
 # metres; at 2 % of divergence in a field of 63.4 degrees, the lenses are 63 mm apart, as human eyes
 NEAREST = 2.55
@@ -53,15 +53,19 @@ def stated(clip: Clip, settings: EncodeOptions) -> EncodeOptions:
     The field of view is the angle that Stereo's screen fills. The baseline is the distance of two parallel
     lenses whose parallax, in that field, equals the divergence for a point ``NEAREST`` metres away: an object
     at Z metres has a parallax of ``baseline / (2 Z tan(field / 2))`` of the width. Options that are not at
-    their default stay. No disparity shift follows: Stereo has put the screen where it belongs.
+    their default stay. Half spheres show the frame in a field of their own. No disparity shift follows:
+    Stereo has put the screen where it belongs.
     """
     plan = next(stereo_plans(clip), None)
     if plan is None or not preset(settings).multiview:
         return settings
     derived: dict[str, Any] = {}
-    if settings.unchanged("spatial_field") and plan.settings.screen in SCREENS:
-        derived["spatial_field"] = round(SCREENS[plan.settings.screen].field, 1)
-    field = derived.get("spatial_field", settings.spatial_field)
+    if settings.layout == HALF_SPHERES:
+        field = settings.vr180_field
+    else:
+        if settings.unchanged("spatial_field") and plan.settings.screen in SCREENS:
+            derived["spatial_field"] = round(SCREENS[plan.settings.screen].field, 1)
+        field = derived.get("spatial_field", settings.spatial_field)
     if settings.unchanged("baseline_mm") and field:
         derived["baseline_mm"] = round(baseline_mm(plan.settings.divergence, field), 1)
     return replace(settings, **derived)

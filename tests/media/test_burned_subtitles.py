@@ -3,6 +3,8 @@
 import json
 import logging
 import subprocess
+import time
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,13 +24,13 @@ from stereoreel.core.transforms import Recut
 from stereoreel.media.subtitles import burn as burn_module
 from stereoreel.media.subtitles import typeset
 from stereoreel.media.subtitles.burn import Burn, reach
-from stereoreel.media.subtitles.choose import burned
-from stereoreel.media.subtitles.cues import Cue, Cues, read_file, read_stream
+from stereoreel.media.subtitles.choose import burned, track_of
+from stereoreel.media.subtitles.cues import Cue, Cues, Picture, read_file, read_stream
 from stereoreel.media.subtitles.fonts import Fonts
 from stereoreel.media.subtitles.ink import tinted
 from stereoreel.media.subtitles.lines import Lines, Sheet
 from stereoreel.media.subtitles.nearness import nearest
-from stereoreel.media.subtitles.script import Script, Style, parse_event
+from stereoreel.media.subtitles.script import MOST_LETTERS, Script, Style, parse_event
 from stereoreel.media.write.render import write
 from stereoreel.models.headless import Headless
 from tests.media.graphic_subtitles import Block, write_pgs
@@ -306,6 +308,63 @@ def test_the_wanted_track_is_burned_and_left_out_of_the_file(tmp_path, video, wa
     assert tracks_of(out) == left
 
 
+def languages(tmp_path, *codes):
+    """Return a video with a track of each language."""
+    texts = [srt(tmp_path / f"{place}.txt.srt", (0, 0.1, code)) for place, code in enumerate(codes)]
+    path = tmp_path / "spoken.mkv"
+    inputs, tags = [], []
+    for place, (text, code) in enumerate(zip(texts, codes)):
+        inputs += ["-i", text]
+        tags += ["-map", place + 1, f"-metadata:s:s:{place}", f"language={code}"]
+    run("-f", "lavfi", "-i", "color=s=32x32:r=10:d=0.3", *inputs, "-map", 0, *tags, "-c:v", "ffv1", path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "wanted, place",
+    [("fil", 1), ("fin", 2), ("fi", 2), ("id", 3), ("slk", 4), ("sl", 5), ("SLO", 4), ("fi-FI", 2),
+     ("in", None), ("x", None)],
+)  # fmt: skip
+def test_a_language_is_that_of_its_code_not_of_one_that_begins_alike(tmp_path, wanted, place):
+    clip = stereoreel.open(languages(tmp_path, "fil", "fin", "ind", "slo", "slv"))
+    if place is None:
+        with pytest.raises(ValueError, match=r"Set subtitle_source to one of 1 \(fil\), 2 \(fin\)"):
+            burned(clip, wanted, 0, 100)
+    else:
+        assert track_of(burned(clip, wanted, 0, 100)).stream == place
+
+
+@pytest.mark.parametrize("wanted", ["en", "eng", "EN", "en-GB"])
+@pytest.mark.parametrize("ending", ["en", "eng"])
+def test_a_file_of_the_language_is_found_by_any_of_its_codes(tmp_path, video, wanted, ending):
+    path = srt(video.with_suffix(f".{ending}.srt"), (0, 0.1, "beside"))
+    assert track_of(burned(stereoreel.open(video), wanted, 0, 100)).file == path
+
+
+@pytest.mark.parametrize("wanted", ["../x", "/etc/passwd", "a\\b", "eng\0", "x" * 300, ".."])
+def test_what_is_no_language_is_said_so(video, wanted):
+    with pytest.raises(ValueError, match="neither a language, a number nor a file"):
+        burned(stereoreel.open(video), wanted, 0, 100)
+
+
+@pytest.mark.parametrize(
+    "text", ["{" * 100_000, "{\\i1}a{\\i0}b" * 20_000, "a b " * 50_000, "a\\N" * 50_000, "x" * 200_000]
+)
+def test_a_huge_line_costs_a_moment_and_little_memory(text):
+    script = Script()
+    begun = time.process_time()
+    event = parse_event(script, f"0,0,Default,,0,0,0,,{text}")
+    assert len(event.text) <= MOST_LETTERS + len(event.rows)
+    rows = typeset.Typesetter(script, Fonts(), WIDTH, HEIGHT).place(event).block._rows
+    assert len(rows) <= typeset.MOST_ROWS
+    assert time.process_time() - begun < 10
+
+
+def test_text_after_a_brace_that_is_not_closed_is_shown():
+    event = parse_event(Script(), "0,0,Default,,0,0,0,,a{\\i1}b{c}d{e")
+    assert event.text == "abd{e" and event.rows[0][1].style.italic
+
+
 def test_by_default_no_frame_shows_subtitles(tmp_path, video):
     out = tmp_path / "out.mkv"
     stereoreel.write(stereoreel.open(video), out, device="cpu")
@@ -509,6 +568,15 @@ def test_pictures_keep_their_place_and_size_relative_to_the_frame(tmp_path, pict
     assert result[3].amin() > 0 and result[3].amax() > 0.98
     red, green, blue = result[6, 42 * times, 42 * times].tolist()
     assert red > 0.95 and green < 0.05 and blue < 0.05
+
+
+@pytest.mark.parametrize("canvas", [(1, 1), (2, 60), (4000, 2), (65535, 65535)])
+def test_no_canvas_makes_a_picture_larger_than_the_frame(canvas):
+    box = (10, 20, 40, 30)
+    white = zlib.compress(np.full((30, 40, 4), 255, np.uint8).tobytes())
+    cues = Cues(Script(), (Cue(Fraction(0), Fraction(1), Picture(canvas, box, white)),))
+    drawing = Sheet(Lines(cues, 1), WIDTH, HEIGHT, Fraction(1)).draw(0)
+    assert 1 <= drawing.pixels.shape[0] <= HEIGHT and 1 <= drawing.pixels.shape[1] <= WIDTH
 
 
 def test_a_picture_below_the_frame_moves_into_it(tmp_path):

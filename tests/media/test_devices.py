@@ -312,6 +312,11 @@ def test_rows_of_a_passive_screen_are_the_views_in_turn(tmp_path, host):
     assert (frame[::2, :, 2] < 60).all() and (frame[1::2, :, 0] < 60).all()
 
 
+def test_one_view_is_not_enlarged_for_a_passive_screen():
+    clip = stereoreel.from_tensor(flat(24, 32)[0], 25, cuts=False)
+    assert fit_to_file(clip, settings(device="passive_3d")) == (clip, [])
+
+
 def test_large_frames_are_scaled_and_the_warning_says_so(tmp_path, host):
     clip = stereoreel.from_tensor(noise(24, 3000, 2), 25, cuts=False)
     request = RenderRequest(clip, tmp_path / "film.mp4", settings(device="cardboard", speed="fast"))
@@ -329,6 +334,19 @@ def test_rate_that_a_device_does_not_play_is_refused(tmp_path, host):
     with pytest.raises(ValueError, match=r"3D television.*at most 60 frames.*has 120.*target_fps to 60"):
         made(tmp_path, host, "tv_3d_sbs", noise(32, 64), 120)
     assert not list(tmp_path.iterdir())
+
+
+def test_youtube_takes_any_rate(tmp_path, host):
+    path = made(tmp_path, host, "youtube_3d", flat(32, 64, 12), 120)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate == 120
+
+
+def test_a_clock_that_is_a_little_fast_is_not_refused(tmp_path, host):
+    """As in films of phones, whose average is taken."""
+    made(tmp_path, host, "tv_3d_sbs", flat(32, 64), Fraction(60021, 1000))
+    with pytest.raises(ValueError, match=r"has 61"):
+        made(tmp_path, host, "tv_3d_tb", flat(32, 64), 61)
 
 
 def test_python_names_the_device_and_the_suffix_follows(tmp_path):

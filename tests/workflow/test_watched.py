@@ -86,5 +86,7 @@ def test_spatial_video_states_what_stereo_says():
     assert (by_hand.settings.baseline_mm, by_hand.settings.spatial_field) == (19.2, 70.0)
     none = film("encode.device=apple_vision_pro", "encode.spatial_field=0").settings
     assert none.spatial_field == 0 and none.baseline_mm == 63.0
+    sphere = film("encode.device=apple_vision_pro", "encode.layout=vr180").settings
+    assert sphere.spatial_field == 63.4 and sphere.baseline_mm == 102.0  # the frame fills 90 degrees
     other = film("stereo.divergence=4").settings  # h264 states nothing
     assert other.baseline_mm == 63.0 and isinstance(other, EncodeOptions)

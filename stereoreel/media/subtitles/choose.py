@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -21,17 +22,12 @@ from ..read.decode import FileSource
 from ..read.probe import picture_span
 from .burn import Burn, Track, reach
 from .cues import PICTURES, READERS, TEXT, read_file, read_stream
+from .languages import codes_of
 from .lines import Lines
 
 log = logging.getLogger(__name__)
 AUTO = "auto"
-# codes of two letters whose code of three begins otherwise, or that have two
-CODES = {
-    "cs": ("cze", "ces"), "de": ("ger", "deu"), "el": ("gre", "ell"), "es": ("spa",), "eu": ("baq", "eus"),
-    "fa": ("per", "fas"), "hr": ("hrv", "scr"), "is": ("ice", "isl"), "ja": ("jpn",), "mk": ("mac", "mkd"),
-    "nl": ("dut", "nld"), "pl": ("pol",), "pt": ("por",), "ro": ("rum", "ron"), "sk": ("slo", "slk"),
-    "sq": ("alb", "sqi"), "sr": ("srp", "scc"), "sv": ("swe",), "tr": ("tur",), "zh": ("chi", "zho"),
-}  # fmt: skip
+LANGUAGE = re.compile(r"[\w -]{1,64}")  # a code, a tag, or what a file name has in its place
 
 
 class Span(NamedTuple):
@@ -105,14 +101,20 @@ def _chosen(video: Path | None, wanted: str) -> Track:
     """Return the file or the track that is wanted; raise ValueError naming those that there are."""
     if names_file(wanted):
         return Track(_file(wanted, video))
+    if not LANGUAGE.fullmatch(wanted):
+        raise ValueError(
+            f"subtitle_source is {shown(wanted)}, which is neither a language, a number nor a file. "
+            "Set it to auto, to a language such as eng, to a number, or to a file such as film.srt."
+        )
     beside = _beside(video, "" if wanted == AUTO else wanted) if video else None
     if beside:
         return Track(beside)
     tracks = _tracks(video) if video else []
     name = video.name if video else "The clip"
     if not tracks:
+        named = "of its name" if wanted == AUTO else f"of its name and .{wanted}"
         raise ValueError(
-            f"{name} has no subtitles to burn, and no .srt, .ass or .vtt file of its name is next to it. "
+            f"{name} has no subtitles to burn, and no .srt, .ass or .vtt file {named} is next to it. "
             "Name a file in subtitle_source, or set subtitles to keep."
         )
     assert video
@@ -121,7 +123,8 @@ def _chosen(video: Path | None, wanted: str) -> Track:
     if wanted.isdecimal():
         found = tracks[int(wanted) - 1 : int(wanted)] if int(wanted) else []
     else:
-        found = [one for one in tracks if _speaks(one.language, wanted)]
+        found = [one for one in tracks if one.language.lower() == wanted.lower()]
+        found = found or [one for one in tracks if one.language and _speaks(one.language, wanted)]
     if not found:
         known = ", ".join(f"{number} ({one.language or 'unknown'})" for number, one in enumerate(tracks, 1))
         raise ValueError(
@@ -139,13 +142,14 @@ def _file(wanted: str, video: Path | None) -> Path:
 
 
 def _beside(video: Path, language: str) -> Path | None:
-    """Return the file of the video's name with subtitles; with a language, as in film.eng.srt.
+    """Return the file of the video's name with subtitles; with a language, as in film.eng.srt or film.en.srt.
 
     A link that leads to another folder does not count, because a graph may not read what is there.
     """
     if names_pictures(video):
         return None
-    names = [f"{video.stem}.{language}", f"{video.stem}.{language.lower()}"] if language else [video.stem]
+    endings = [f".{code}" for code in (language, *codes_of(language))] if language else [""]
+    names = [f"{video.stem}{ending}" for ending in dict.fromkeys(endings)]
     for path in (video.with_name(f"{name}{suffix}") for name in names for suffix in READERS):
         if path.is_file() and path.resolve().parent == path.parent.resolve():
             return path
@@ -177,8 +181,5 @@ def _tracks(video: Path) -> list[_Stream]:
 
 
 def _speaks(language: str, wanted: str) -> bool:
-    """Whether a code of two or three letters names a track's language."""
-    language, wanted = language.lower(), wanted.lower()
-    codes = [(short, *long) for short, long in CODES.items()]
-    same = next((group for group in codes if wanted in group), (wanted,))
-    return language in same or (len(same) == 1 and bool(language) and language[:2] == wanted[:2])
+    """Whether two codes or tags name the same language; regions and scripts do not count."""
+    return not set(codes_of(language)).isdisjoint(codes_of(wanted))

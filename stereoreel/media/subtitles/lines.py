@@ -113,8 +113,12 @@ class Sheet:
         return other.end > cue.begin and other.shown.layer == shown.layer
 
     def _picture(self, picture: Picture) -> Drawing:
-        """Return a picture at the size of the frame; wider or higher canvases are centred on it."""
-        (across, down), (x, y, width, height) = picture.canvas, picture.box
+        """Return a picture at the size of the frame; wider or higher canvases are centred on it.
+
+        A canvas that is smaller than its picture, as some files state it, counts as large enough.
+        """
+        x, y, width, height = picture.box
+        across, down = max(picture.canvas[0], x + width), max(picture.canvas[1], y + height)
         scale_x, scale_y = self._width / across, self._height / down
         shift = 0.0
         shape = across / down / (self._width * self._aspect / self._height)

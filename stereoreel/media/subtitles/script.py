@@ -1,7 +1,8 @@
 """Styles and override tags of ASS, the form in which FFmpeg's decoders return every text subtitle.
 
 What moves or changes while a line is shown is drawn as at its beginning: karaoke, fades, ``\\t``, ``\\move``.
-Drawings, clips, rotation and blur are left out. No tag names a file, so none is read for one.
+Drawings, clips, rotation and blur are left out, and letters of a line after the first ``MOST_LETTERS``. No
+tag names a file, so none is read for one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Any
 
 Rgba = tuple[int, int, int, int]  # alpha: 255 is opaque
 
-BLOCK = re.compile(r"\{([^}]*)\}")
 TAG = re.compile(r"\\([^\\(]+)(?:\(([^)]*)\)?)?")
 READ = (
     "pos", "move", "an", "a", "fn", "fs", "b", "i", "u", "s", "c", "1c", "3c", "4c", "alpha", "1a", "3a",
@@ -27,6 +27,7 @@ NAMES = sorted((*READ, *SKIPPED), key=len, reverse=True)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # which end a paragraph, or have no glyph
 NUMBER = re.compile(r"[-+]?\d*\.?\d+")
 LARGEST = 1e4  # of any number in a file
+MOST_LETTERS = 2000  # of a line; a page of a book has as many
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,9 @@ class _Reader:
 
     def rows(self, text: str) -> Iterator[tuple[Span, ...]]:
         row: list[Span] = []
-        for number, part in enumerate(BLOCK.split(text)):
-            if number % 2:
+        left = MOST_LETTERS
+        for part, is_block in _parts(text):
+            if is_block:
                 self._tags(part)
             elif not self._draws:
                 plain = (
@@ -153,7 +155,9 @@ class _Reader:
                     .replace("\\n", "\n" if self.wraps == 2 else " ")
                     .replace("\\h", "\u00a0")
                 )
-                first, *more = plain.replace("\\N", "\n").split("\n")
+                plain = plain.replace("\\N", "\n")[:left]
+                left -= len(plain)
+                first, *more = plain.split("\n")
                 row.append(Span(first, self._style))
                 for one in more:
                     yield tuple(row)
@@ -212,6 +216,16 @@ class _Reader:
             else:
                 new = (red, green, blue, old[3]) if value else (*base[:3], old[3])
             self._set(what, new)
+
+
+def _parts(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the parts of a text, and whether each is a block of tags, without its braces."""
+    place = 0
+    while (start := text.find("{", place)) >= 0 and (end := text.find("}", start)) >= 0:
+        yield text[place:start], False
+        yield text[start + 1 : end], True
+        place = end + 1
+    yield text[place:], False
 
 
 def _style(given: Mapping[str, str], legacy: bool) -> Style:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ SHEAR, WEIGHT = 0.2, 1 / 40  # of an italic and a bold that no font of the famil
 RIGHT_TO_LEFT = ("R", "AL")
 MOST_PIXELS = 1 << 24  # of a drawing; a larger one is drawn coarser
 MOST_RUNS = 256  # of a row
+MOST_ROWS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +102,8 @@ class Typesetter:
         largest = max(style.size * style.high for style in styles) * self._down * self._size
         fine = round(min(FINE, max(LEAST_FINE, LARGE / max(largest, 1))))
         limit = max(1.0, self._width - left - right)
-        rows = [row for given in event.rows for row in self._wrapped(self._runs(given), limit, event.wraps)]
-        block = _Block(rows, fine)
+        rows = (row for given in event.rows for row in self._wrapped(self._runs(given), limit, event.wraps))
+        block = _Block(list(islice(rows, MOST_ROWS)), fine)
         column, line = (event.alignment - 1) % 3, (event.alignment - 1) // 3  # left 0, bottom 0
         if event.position:
             x, y = event.position[0] * self._across, event.position[1] * self._down
@@ -241,7 +244,7 @@ class _Canvas:
 
     def __init__(self, width: int, height: int, fine: int, unit: float):
         self._size, self._fine, self._unit = (width * fine, height * fine), fine, unit
-        self._layers: list[list[tuple[np.ndarray, Rgba]]] = [[], [], []]
+        self._layers: dict[int, np.ndarray] = {}
 
     def add(self, run: Run, x: float, y: float, top: float, bottom: float) -> None:
         """Add a run with its baseline at ``x, y``, on a row from ``top`` to ``bottom``."""
@@ -253,20 +256,22 @@ class _Canvas:
             border = self._mask(run, x, y, edge) if edge else letters
         if style.shadow:
             far = round(style.shadow * self._unit * self._fine) // self._fine or 1
-            self._layers[0].append((_shifted(border, far), style.back_colour))
+            self._paint(0, _shifted(border, far), style.back_colour)
         if edge or style.box:
-            self._layers[1].append((border, style.outline_colour))
-        self._layers[2].append((letters, style.colour))
+            self._paint(1, border, style.outline_colour)
+        self._paint(2, letters, style.colour)
+
+    def _paint(self, layer: int, mask: np.ndarray, colour: Rgba) -> None:
+        """Draw a colour into a layer, over what is in it."""
+        opacity = (mask * (colour[3] / 255))[..., None]
+        flat = np.array([*(part / 255 for part in colour[:3]), 1], np.float32)
+        below = self._layers.get(layer)
+        self._layers[layer] = flat * opacity + (0 if below is None else below * (1 - opacity))
 
     def pixels(self) -> np.ndarray:
         """Return the layers over each other, premultiplied."""
-        height, width = self._size[1] // self._fine, self._size[0] // self._fine
-        result: np.ndarray = np.zeros((height, width, 4), np.float32)
-        for mask, colour in (one for layer in self._layers for one in layer):
-            opacity = (mask * (colour[3] / 255))[..., None]
-            flat = np.array([*(part / 255 for part in colour[:3]), 1], np.float32)
-            result = flat * opacity + result * (1 - opacity)
-        return result
+        lowest, *others = (self._layers[layer] for layer in sorted(self._layers))
+        return reduce(lambda below, above: above + below * (1 - above[..., 3:]), others, lowest)
 
     def _mask(self, run: Run, x: float, y: float, edge: float) -> np.ndarray:
         """Return the coverage of a run's letters, each pixel's from 0 to 1, widened by ``edge`` pixels."""

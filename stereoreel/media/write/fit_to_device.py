@@ -78,7 +78,7 @@ def placed(
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the size of a view with its bars, and that of the picture in it; square pixels are assumed."""
     size = info.width, info.height
-    if chosen.panel and _size(info, chosen.panel, settings) == chosen.panel:
+    if chosen.panel and info.views == 2 and _size(info, chosen.panel, settings) == chosen.panel:
         return chosen.panel, _inside(size, chosen.panel)
     if chosen.shape:
         across, down = (2 * side for side in chosen.shape)

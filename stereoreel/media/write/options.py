@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from ...core.clip import ClipInfo
@@ -24,6 +25,7 @@ ONE_VIEW = (
     "Extract Video."
 )
 HDR = (16, 18)  # transfer functions: PQ and HLG
+FAST_CLOCK = Fraction(101, 100)  # of the rate of a device, by which films of phones may exceed it
 LEAST_RATE = 30_000  # bits per second, of audio and video
 
 
@@ -291,7 +293,7 @@ def _check_layers(info: ClipInfo, settings: EncodeOptions) -> None:
 def _check_rate(info: ClipInfo, settings: EncodeOptions) -> None:
     """Raise ValueError if the device does not play so many frames a second."""
     chosen = device(settings.device)
-    if chosen and chosen.limits.fps and info.fps > chosen.limits.fps:
+    if chosen and chosen.limits.fps and info.fps > chosen.limits.fps * FAST_CLOCK:
         raise ValueError(
             f"A file for {chosen.title} has at most {chosen.limits.fps} frames a second, and this clip has "
             f"{float(info.fps):.6g}. Set target_fps to {chosen.limits.fps} in Interpolate Frames, or device "
