@@ -78,6 +78,13 @@ def test_encoder_receives_standard_codes(matrix, pix_fmt, bits):
     assert not wrong[[0, -1]].any()  # black and white
 
 
+@pytest.mark.parametrize("pix_fmt, white", [("yuv444p", 255), ("yuv444p10le", 65280), ("gbrp16le", 65535)])
+def test_light_beyond_white_is_white(pix_fmt, white):
+    picture = torch.tensor([1, 1.5, 1e9, torch.inf, -torch.inf, -0.5, torch.nan, 0.2]).view(1, 8, 1)
+    levels = Pictures((8, 4), Color(), pix_fmt).quantize(picture.expand(4, 8, 3))[0, :, 0]
+    assert levels.tolist() == [white] * 4 + [0] * 3 + [round(0.2 * white)]
+
+
 @pytest.mark.parametrize("transfer", [16, 18], ids=["PQ", "HLG"])
 @pytest.mark.parametrize("name", ["hevc", "av1", "prores", "hevc_444", "ffv1"])
 def test_ten_bit_hdr_keeps_its_levels_and_tags(tmp_path, host, name, transfer):

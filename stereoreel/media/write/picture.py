@@ -136,9 +136,10 @@ def _rounded(values: Tensor, white: Sequence[int], bits: int) -> np.ndarray:
         import cv2  # whose one pass takes a tenth of the time of torch's four
 
         flat = np.ascontiguousarray(values.numpy()).reshape(len(values), -1)
+        if not flat.max() <= 1:  # beyond its integers OpenCV returns 0
+            flat = np.minimum(flat, np.float32(1))
         kind = cv2.CV_8U if bits == 8 else cv2.CV_16U
-        levels = cv2.multiply(flat, white[0], dtype=kind).reshape(values.shape)  # type: ignore[call-overload]
-        return levels if bits == 8 else np.minimum(levels, white[0], out=levels)
+        return cv2.multiply(flat, white[0], dtype=kind).reshape(values.shape)  # type: ignore[call-overload]
     scaled = values.clamp(0, 1).mul(values.new_tensor(white)).add_(0.5)
     return scaled.to(torch.uint8 if bits == 8 else torch.uint16).cpu().numpy()
 

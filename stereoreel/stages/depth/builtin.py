@@ -88,7 +88,7 @@ class DepthStage:
 
     def _prepare(self, frame: Tensor) -> tuple[Picture, Waiting]:
         frame = frame[..., :3].to(self.device).float()
-        small = working_size(frame).cpu()
+        small = working_size(frame).cpu().nan_to_num(0)  # one NaN would spread over the shot
         picture = Picture(flow.grayscale(small[None])[0], np.ascontiguousarray(small.numpy()))
         return picture, Waiting(luma(frame), torch.from_numpy(picture.luma).to(self.device))
 

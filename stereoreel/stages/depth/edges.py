@@ -12,6 +12,7 @@ from ...image.edge_snap import mask_indices
 # change of depth from pixel to pixel from which the image's edges begin to place it, and from which they do
 EDGE = (0.015, 0.03)
 LUMA_STEP = 0.06  # luma difference at which two pixels count as different surfaces
+TOGETHER = 1 << 15  # pixels upsampled at a time, which fit in a CPU's cache
 
 
 def guided(values: np.ndarray, guide: np.ndarray, radius: int, softness: float, step: int = 1) -> np.ndarray:
@@ -97,40 +98,42 @@ def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
     if depth.shape == large.shape:
         return depth
     result = F.interpolate(depth[None, None], large.shape, mode="bilinear", align_corners=False)[0, 0]
-    (top, bottom, down), (left, right, across) = (
+    (top, down), (left, across) = (
         _between(size, grown, large.device) for size, grown in zip(depth.shape, large.shape)
     )
-    step = _steps(depth).index_select(0, top).index_select(1, left)
-    row, column = mask_indices(step > EDGE[0])
-    own, by_row, by_column = large[row, column].float(), down[row], across[column]
-    width, values, lumas = depth.shape[1], depth.flatten(), small.flatten().float()
-    total, weights = torch.zeros_like(own), torch.zeros_like(own)
-    for rows, near_row in ((top[row] * width, 1 - by_row), (bottom[row] * width, by_row)):
-        for columns, near_column in ((left[column], 1 - by_column), (right[column], by_column)):
-            place = rows + columns
-            unlike = ((own - lumas[place]) / (255 * LUMA_STEP)).square_().add_(0.02)
+    four = _squares(depth)
+    step = four.amax(0) - four.amin(0)
+    share = ((step - EDGE[0]) / (EDGE[1] - EDGE[0])).clamp_(0, 1)
+    row, column = mask_indices((step > EDGE[0]).index_select(0, top).index_select(1, left))
+    lumas = _squares(small.float())
+    together = TOGETHER if large.device.type == "cpu" else max(1, len(row))
+    for rows, columns in zip(row.split(together), column.split(together)):
+        place, target = top.take(rows) * depth.shape[1] + left.take(columns), rows * large.shape[1] + columns
+        own, by_row, by_column = large.take(target).float(), down.take(rows), across.take(columns)
+        corners = [(y, x) for y in (1 - by_row, by_row) for x in (1 - by_column, by_column)]
+        total, weights = torch.zeros_like(own), torch.zeros_like(own)
+        for value, luma, (near_row, near_column) in zip(four, lumas, corners):
+            unlike = ((own - luma.take(place)) / (255 * LUMA_STEP)).square_().add_(0.02)
             weight = torch.addcmul(own.new_tensor(0.02), near_row, near_column).div_(unlike)
             weights += weight
-            total.addcmul_(weight, values[place])
-    share = ((step[row, column] - EDGE[0]) / (EDGE[1] - EDGE[0])).clamp_(0, 1)
-    result[row, column] = torch.lerp(result[row, column], total / weights, share)
+            total.addcmul_(weight, value.take(place))
+        result.put_(target, torch.lerp(result.take(target), total.div_(weights), share.take(place)))
     return result
 
 
-def _steps(depth: Tensor) -> Tensor:
-    """Return by how much depth ``[h, w]`` changes among a pixel and those to the right and below."""
-    right = torch.cat([depth[:, 1:], depth[:, -1:]], 1)
-    four = torch.stack([depth, right])
-    below = torch.cat([four[:, 1:], four[:, -1:]], 1)
-    around = torch.cat([four, below])
-    return around.amax(0) - around.amin(0)
+def _squares(image: Tensor) -> Tensor:
+    """Return each pixel of ``[h, w]``, those to its right and below it, and between these, ``[4, h, w]``."""
+    right = torch.cat([image[:, 1:], image[:, -1:]], 1)
+    two = torch.stack([image, right])
+    below = torch.cat([two[:, 1:], two[:, -1:]], 1)
+    return torch.cat([two, below])
 
 
-def _between(size: int, grown: int, device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return, for each of ``grown`` pixels, its two neighbours of ``size`` and the weight of the second."""
+def _between(size: int, grown: int, device) -> tuple[Tensor, Tensor]:
+    """Return, for each of ``grown`` pixels, the first of its two neighbours, and the weight of the second."""
     place = ((torch.arange(grown, device=device) + 0.5) * (size / grown) - 0.5).clamp(0, size - 1)
     first = place.long()
-    return first, (first + 1).clamp(max=size - 1), place - first
+    return first, place - first
 
 
 def shrink(image: Tensor, size: tuple[int, int]) -> Tensor:

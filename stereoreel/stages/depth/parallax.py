@@ -136,17 +136,19 @@ def _around(travel: np.ndarray, spread: float) -> np.ndarray:
 def _best_travel(directions: np.ndarray, flow, weight, basis, field) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the direction of ``[D, 3]`` with the least flow across its arrows, its turn, and its misfit."""
     arrows = field(directions.T[:, :, None])  # [D, N, 2]
-    across = np.stack([-arrows[..., 1], arrows[..., 0]], -1)
-    across /= length(across)[..., None] + 1e-6
-    design = across[..., :1] * basis[:, 0] + across[..., 1:] * basis[:, 1]  # [D, N, 4]
-    target = (across * flow).sum(-1)
+    lengths = length(arrows) + 1e-6
+    across = -arrows[..., 1] / lengths, arrows[..., 0] / lengths
+    # samples are contiguous, so that each step is one loop over them
+    turns = np.ascontiguousarray(basis.transpose(1, 2, 0))
+    design = across[0][:, None] * turns[0] + across[1][:, None] * turns[1]  # [D, 4, N]
+    target = across[0] * flow[:, 0] + across[1] * flow[:, 1]
     ridge = np.eye(4) * max(1e-4 * FLAT * weight.sum(), 1e-6)
     robust = np.broadcast_to(weight, target.shape)
     for _ in range(4):
-        weighted = (design * robust[..., None]).transpose(0, 2, 1)
-        turn = np.linalg.solve(weighted @ design + ridge, weighted @ target[..., None])
-        error = np.abs(target - (design @ turn)[..., 0])
-        robust = weight / (1 + (error / 0.3) ** 2)
+        weighted = design * robust[:, None]
+        turn = np.linalg.solve(weighted @ design.transpose(0, 2, 1) + ridge, weighted @ target[..., None])
+        error = np.abs(target - (turn.transpose(0, 2, 1) @ design)[:, 0])
+        robust = weight / (1 + np.square(error / 0.3))
     winner = int((weight * error / (error + 0.5)).sum(1).argmin())
     misfit = float((weight * np.minimum(error[winner], 3)).sum() / weight.sum())
     return directions[winner], turn[winner, :, 0], misfit

@@ -170,14 +170,13 @@ def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool
         covered = _read(still, there)
         weight *= np.subtract(1, covered, out=covered)
         weight += NOTHING
-    mixed = cv2.blendLinear(*warped, *weights)
-    mixed = np.clip(mixed, 0, 1, out=mixed).reshape(height, width, channels)
+    mixed = cv2.blendLinear(*warped, *weights).reshape(height, width, channels)
     rows = np.flatnonzero(still.any(1))
     if rows.size:
         band = slice(rows[0], rows[-1] + 1)
         static = first[band] + np.float32(between.t) * (second[band] - first[band])
         mixed[band] += still[band, :, None] * (static - mixed[band])
-    return mixed
+    return np.clip(mixed, 0, 1, out=mixed)
 
 
 def _places(mean: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray]:

@@ -94,7 +94,8 @@ class Window:
             self.seen.append(
                 Seen(
                     frame,
-                    frame.float().cpu().numpy(),
+                    # averages would spread one NaN over neighbours and frames
+                    frame.float().cpu().nan_to_num(0, posinf=1, neginf=0).numpy(),
                     grayscale(frame[None])[0],
                     last.content + 1 if last else 0,
                 )

@@ -110,6 +110,13 @@ def test_depth_has_the_size_of_the_frames_and_does_not_change_them():
         assert found.min() >= 0 and found.max() <= 1 and torch.equal(frames, kept)
 
 
+def test_a_nan_pixel_does_not_spread():
+    frames = noisy_still(4)
+    clean = estimate(frames)
+    frames[2, 40, 70] = torch.nan
+    assert (estimate(frames) - clean).abs().mean() < 0.01
+
+
 def test_half_precision_frames_give_nearly_the_same_depth():
     frames = noisy_still(3)
     torch.testing.assert_close(estimate(frames.half()), estimate(frames), atol=0.05, rtol=0)

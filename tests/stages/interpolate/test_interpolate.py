@@ -142,6 +142,12 @@ def titled(image: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(picture).float() / 255
 
 
+def test_subtitles_brighter_than_white_are_limited_like_the_rest():
+    images = torch.stack([titled(scene(Camera(pan=(12.0, 2.0))).render(t).image) for t in (0, 1)])
+    images[images > 0.99] = 1.5
+    assert run(images)["clip"][1].max() <= 1
+
+
 def test_credits_that_scroll_are_not_held():
     scene_at = scene(Camera(pan=(-6.0, 0.0)))
     images = torch.stack(

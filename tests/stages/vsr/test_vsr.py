@@ -101,6 +101,15 @@ def test_odd_frame_leaves_no_ghost(host):
     assert all(psnr(better[i], large("still")[i]) >= psnr(plain[i], large("still")[i]) + 2 for i in (2, 4))
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_pixel_that_is_no_number_spreads_to_no_other_frame(host, value):
+    frames = noisy(small("still"))
+    frames[3, 20, 30] = value
+    better = enhanced(frames, host)
+    assert better[:3].isfinite().all() and better[4:].isfinite().all()
+    assert better[3].isfinite().float().mean() > 0.99
+
+
 def test_repeated_frames_are_equal_and_count_once(host):
     frames = noisy(small("pan")).repeat_interleave(2, 0)
     better = enhanced(frames, host, radius=2)
