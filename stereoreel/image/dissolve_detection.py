@@ -35,10 +35,13 @@ class ShotDetector:
     def feed(self, gray: np.ndarray) -> None:
         """Take the next thumbnail, uint8 ``[h, w]``."""
         cut = self._cuts.feed(gray)
+        goes_on = self._dissolves.inside
         ago = self._dissolves.feed(gray, cut)
         if cut and self._count:
             self.starts.append(self._count)
         elif ago is not None:
+            if goes_on:
+                self.starts.pop()
             self.starts.append(self._count - ago)
         self._count += 1
 
@@ -52,10 +55,15 @@ def find_shots(thumbnails: Iterable[np.ndarray], sensitivity: float = 0.5) -> li
 
 
 class DissolveDetector:
-    """Take thumbnails in order, and say after a dissolve how many frames ago the second shot began."""
+    """Take thumbnails in order, and say after a dissolve how many frames ago the second shot began.
+
+    A dissolve is found before its end. While it is ``inside`` one, later answers replace the first: the two
+    shots are purer at the ends of the frames compared, and the second begins nearer to the middle.
+    """
 
     def __init__(self, sensitivity: float = 0.5):
-        self.sensitivity = sensitivity
+        self.sensitivity, self.inside = sensitivity, False
+        self._shared = 1.0  # least correlation of the two shots in this dissolve
         # the thumbnail, and the same at 16x16 without its mean
         self._line: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=max(SPANS) + 1)
 
@@ -66,25 +74,37 @@ class DissolveDetector:
         """
         if cut:
             self._line.clear()
+            self.inside = False
         self._line.append((gray, flattened(gray)))
         for span in SPANS:
-            if span < len(self._line) and self._ends(span):
-                last = self._line[-1]
-                self._line.clear()
-                self._line.append(last)
+            if span >= len(self._line):
+                continue
+            shared = self._mixed(span)
+            if shared < self._shared if self.inside else shared <= ALIKE and self._replaced(span):
+                self.inside, self._shared = True, shared
                 return span // 2
+        if self.inside:
+            self.inside, last = False, self._line[-1]
+            self._line.clear()
+            self._line.append(last)
         return None
 
-    def _ends(self, span: int) -> bool:
-        """Whether the last ``span`` frames are a dissolve."""
+    def _mixed(self, span: int) -> float:
+        """Return the correlation of the ends of the last ``span`` frames if the rest are mixtures, else 1."""
         images = [self._line[place - 1 - span][1] for place in range(0, span + 1, span // 4)]
         powers = [float(image @ image) for image in (images[0], images[-1])]
-        shared = float(images[0] @ images[-1])
-        if min(powers) < images[0].size * FAINT**2 or shared > ALIKE * (powers[0] * powers[1]) ** 0.5:
-            return False
+        if min(powers) < images[0].size * FAINT**2:
+            return 1.0
+        shared = float(images[0] @ images[-1]) / (powers[0] * powers[1]) ** 0.5
+        if shared > ALIKE:
+            return 1.0
         mixed = all(is_mixture(images[part], images[0], images[-1], part / 4) for part in (2, 1, 3))
+        return shared if mixed else 1.0
+
+    def _replaced(self, span: int) -> bool:
+        """Whether the last ``span`` frames lead to another shot."""
         first, last = self._line[-1 - span][0], self._line[-1][0]
-        return mixed and is_new_shot(first, last, self.sensitivity) and is_replaced(first, last)
+        return is_new_shot(first, last, self.sensitivity) and is_replaced(first, last)
 
 
 def flattened(gray: np.ndarray) -> np.ndarray:
@@ -105,7 +125,7 @@ def is_replaced(first: np.ndarray, last: np.ndarray) -> bool:
     power = np.sqrt(np.maximum(mean_around(one * one) * mean_around(other * other), 0))
     textured = ~(plain & bare)
     alike = textured & (mean_around(one * other) > ALIKE * power)
-    return np.count_nonzero(alike) <= KEPT * np.count_nonzero(textured)
+    return bool(np.count_nonzero(alike) <= KEPT * np.count_nonzero(textured))
 
 
 def texture(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
