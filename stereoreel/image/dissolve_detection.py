@@ -1,8 +1,8 @@
 """Dissolve detection: one shot becomes another while every frame is a mixture of the two.
 
 No frame of a dissolve differs from the last one as after a cut. So frames some way apart are compared: if
-they belong to two shots, and those between them are mixtures of the two in the expected shares, the second
-shot begins in the middle.
+they belong to two shots, those between them are mixtures of the two in the expected shares, and none of the
+texture stays in place, the second shot begins in the middle.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .cut_detection import FAINT, CutDetector, is_new_shot
+from .cut_detection import FAINT, CutDetector, denoised, is_new_shot
 
 SPANS = (32, 24, 16, 12, 8)  # frames from the first to the last one compared
 SIDE = 16  # of the images whose mixture is fitted: at this size motion changes little
@@ -20,6 +20,9 @@ ALIKE = 0.8  # correlation from which two frames are one shot
 LEAST = 0.9  # share of the variance between that a mixture of the ends must explain
 PRESENT = 0.05  # share that each of the two shots must have
 STEP = 0.3  # by which the share of the second shot may differ from that of an even dissolve
+TEXTURE = 16  # pixels: side of the neighbourhood whose light and contrast do not matter
+FLAT = 4.0  # levels: contrast there that is no texture
+KEPT = 0.2  # most of the texture that may be the same in the same place; up to 0.14 in dissolves
 
 
 class ShotDetector:
@@ -32,10 +35,13 @@ class ShotDetector:
     def feed(self, gray: np.ndarray) -> None:
         """Take the next thumbnail, uint8 ``[h, w]``."""
         cut = self._cuts.feed(gray)
+        goes_on = self._dissolves.inside
         ago = self._dissolves.feed(gray, cut)
         if cut and self._count:
             self.starts.append(self._count)
         elif ago is not None:
+            if goes_on:
+                self.starts.pop()
             self.starts.append(self._count - ago)
         self._count += 1
 
@@ -49,10 +55,15 @@ def find_shots(thumbnails: Iterable[np.ndarray], sensitivity: float = 0.5) -> li
 
 
 class DissolveDetector:
-    """Take thumbnails in order, and say after a dissolve how many frames ago the second shot began."""
+    """Take thumbnails in order, and say after a dissolve how many frames ago the second shot began.
+
+    A dissolve is found before its end. While it is ``inside`` one, later answers replace the first: the two
+    shots are purer at the ends of the frames compared, and the second begins nearer to the middle.
+    """
 
     def __init__(self, sensitivity: float = 0.5):
-        self.sensitivity = sensitivity
+        self.sensitivity, self.inside = sensitivity, False
+        self._shared = 1.0  # least correlation of the two shots in this dissolve
         # the thumbnail, and the same at 16x16 without its mean
         self._line: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=max(SPANS) + 1)
 
@@ -63,24 +74,37 @@ class DissolveDetector:
         """
         if cut:
             self._line.clear()
+            self.inside = False
         self._line.append((gray, flattened(gray)))
         for span in SPANS:
-            if span < len(self._line) and self._ends(span):
-                last = self._line[-1]
-                self._line.clear()
-                self._line.append(last)
+            if span >= len(self._line):
+                continue
+            shared = self._mixed(span)
+            if shared < self._shared if self.inside else shared <= ALIKE and self._replaced(span):
+                self.inside, self._shared = True, shared
                 return span // 2
+        if self.inside:
+            self.inside, last = False, self._line[-1]
+            self._line.clear()
+            self._line.append(last)
         return None
 
-    def _ends(self, span: int) -> bool:
-        """Whether the last ``span`` frames are a dissolve."""
+    def _mixed(self, span: int) -> float:
+        """Return the correlation of the ends of the last ``span`` frames if the rest are mixtures, else 1."""
         images = [self._line[place - 1 - span][1] for place in range(0, span + 1, span // 4)]
         powers = [float(image @ image) for image in (images[0], images[-1])]
-        shared = float(images[0] @ images[-1])
-        if min(powers) < images[0].size * FAINT**2 or shared > ALIKE * (powers[0] * powers[1]) ** 0.5:
-            return False
+        if min(powers) < images[0].size * FAINT**2:
+            return 1.0
+        shared = float(images[0] @ images[-1]) / (powers[0] * powers[1]) ** 0.5
+        if shared > ALIKE:
+            return 1.0
         mixed = all(is_mixture(images[part], images[0], images[-1], part / 4) for part in (2, 1, 3))
-        return mixed and is_new_shot(self._line[-1 - span][0], self._line[-1][0], self.sensitivity)
+        return shared if mixed else 1.0
+
+    def _replaced(self, span: int) -> bool:
+        """Whether the last ``span`` frames lead to another shot."""
+        first, last = self._line[-1 - span][0], self._line[-1][0]
+        return is_new_shot(first, last, self.sensitivity) and is_replaced(first, last)
 
 
 def flattened(gray: np.ndarray) -> np.ndarray:
@@ -90,6 +114,33 @@ def flattened(gray: np.ndarray) -> np.ndarray:
     size = tuple(min(SIDE, edge) for edge in gray.shape[::-1])
     small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
     return small - small.mean()
+
+
+def is_replaced(first: np.ndarray, last: np.ndarray) -> bool:
+    """Whether the texture of one thumbnail is gone in another, whatever the light in each part of them.
+
+    It stays where a lamp or a shadow passes over a still picture, and around a title or a picture in it.
+    """
+    (one, plain), (other, bare) = texture(first), texture(last)
+    power = np.sqrt(np.maximum(mean_around(one * one) * mean_around(other * other), 0))
+    textured = ~(plain & bare)
+    alike = textured & (mean_around(one * other) > ALIKE * power)
+    return bool(np.count_nonzero(alike) <= KEPT * np.count_nonzero(textured))
+
+
+def texture(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a thumbnail without the mean and the contrast of each neighbourhood, and a mask of flat ones."""
+    detail = denoised(gray).astype(np.float32)
+    detail -= mean_around(detail)
+    contrast = np.sqrt(np.maximum(mean_around(detail * detail), 0))
+    return detail / (contrast + FLAT), contrast < FLAT
+
+
+def mean_around(image: np.ndarray) -> np.ndarray:
+    """Return the means of the neighbourhoods of all pixels, float32 ``[h, w]``."""
+    import cv2
+
+    return cv2.blur(image, (TEXTURE, TEXTURE))
 
 
 def is_mixture(image: np.ndarray, first: np.ndarray, second: np.ndarray, share: float) -> bool:

@@ -182,6 +182,29 @@ def test_fades_flashes_motion_and_titles_are_no_dissolve():
         assert find_shots(thumbnail(frames)) == []
 
 
+@pytest.mark.parametrize("frames", [8, 24, 32, 40])
+def test_dissolve_of_stills_is_a_cut_within_an_eighth_of_its_middle(frames):
+    one, other = (scene(seed, 0.25, 30)[:1] for seed in (1, 2))
+    share = torch.linspace(0, 1, frames + 2)[:, None, None, None]
+    still = [one.expand(20, -1, -1, -1), one * (1 - share) + other * share, other.expand(20, -1, -1, -1)]
+    (start,) = find_shots(thumbnail(torch.cat(still)))
+    assert abs(start - (20 + (frames + 2) / 2)) <= 1 + frames / 8
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_light_and_pictures_that_pass_over_a_still_shot_are_no_dissolve(seed):
+    still, column = thumbnail(scene(seed, 0.25, 30))[0].astype(np.float32), np.arange(WIDTH)
+    lamp, swing, inset = [], [], []
+    for index in range(40):
+        beam = np.exp(-(((column - WIDTH * index / 40) / 60) ** 2))
+        lamp.append(still * (0.3 + 1.4 * beam))
+        swing.append(still * (1 + 0.9 * np.cos(np.pi * column / WIDTH) * np.cos(np.pi * index / 30)))
+        share = np.clip(min(index - 5, 35 - index) / 8, 0, 1) * (column < WIDTH / 2)
+        inset.append(still * (1 - share) + 200 * share)
+    for frames in (lamp, swing, inset):
+        assert find_shots(np.clip(frames, 0, 255).astype(np.uint8)) == []
+
+
 def test_cuts_are_found_next_to_a_dissolve():
     moving = torch.cat([scene(7, 0.5, 5), dissolved(scene(1, 0.25, 30), scene(2, 0.25, 30), 12)])
     found = find_shots(thumbnail(moving))
