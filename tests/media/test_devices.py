@@ -1,6 +1,5 @@
 """Files for devices: each is read back and compared with the limits that its makers publish."""
 
-import subprocess
 import warnings
 from dataclasses import fields, replace
 from fractions import Fraction
@@ -8,7 +7,6 @@ from itertools import accumulate
 from pathlib import Path
 
 import av
-import imageio_ffmpeg
 import pytest
 import torch
 from av.video.frame import PictureType
@@ -27,6 +25,7 @@ from stereoreel.media.write.presets import presets
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
 from stereoreel.viewing.comfort import ComfortOptions
+from tests.media.workshop import decoded_by_ffmpeg
 from tests.support.encoded_files import settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,17 +89,6 @@ def facts_of(path):
         packets = [(packet.size, packet.is_keyframe) for packet in container.demux(stream) if packet.size]
         context = stream.codec_context
         return context.name, (context.width, context.height), container.metadata, packets
-
-
-def ffmpeg(path):
-    """Return what FFmpeg's own program prints of a file that it decodes without an error."""
-    run = subprocess.run(
-        [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-xerror", "-i", path, "-f", "null", "-"],
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stderr
 
 
 # The entries
@@ -185,7 +173,7 @@ def test_file_is_what_the_device_plays(tmp_path, host, name):
     codec = device.of_codec(presets()[chosen.format].codec)
     path = made(tmp_path, host, name, noise(136, 240))
     found, size, tags, _ = facts_of(path)
-    inside, printed = entry_of(path), ffmpeg(path)
+    inside, printed = entry_of(path), decoded_by_ffmpeg(path)
     assert kind(found) == kind(presets()[chosen.format].codec)
     assert tags["stereoreel_device"] == name
     level, high = level_of(inside)
@@ -352,7 +340,7 @@ def test_a_clock_that_is_a_little_fast_is_not_refused(tmp_path, host):
 def test_python_names_the_device_and_the_suffix_follows(tmp_path):
     clip = stereoreel.from_tensor(noise(64, 128), 25, cuts=False)
     [path] = stereoreel.write(clip, tmp_path / "film.mov", watch_on="apple_vision_pro", speed="fast")
-    assert "(multilayer)" in ffmpeg(path)
+    assert "(multilayer)" in decoded_by_ffmpeg(path)
     with pytest.raises(ValueError, match=r"mv_hevc writes \.mov files"):
         stereoreel.write(clip, tmp_path / "film.mp4", watch_on="apple_vision_pro")
     with pytest.raises(ValueError, match="device must be one of none, apple_vision_pro"):

@@ -1,13 +1,11 @@
 """Two views in layers of HEVC: the bits of headers and boxes, and what FFmpeg makes of the files."""
 
 import struct
-import subprocess
 import warnings
 from fractions import Fraction
 from io import BytesIO
 
 import av
-import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
@@ -31,6 +29,7 @@ from stereoreel.media.write.picture import Pictures
 from stereoreel.media.write.presets import presets
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
+from tests.media.workshop import decoded_by_ffmpeg
 from tests.support.encoded_files import BT709, encode, heard, rgb, settings
 from tests.support.media_files import moving, tone, write_video
 
@@ -265,25 +264,14 @@ def test_every_frame_is_decoded_from_every_key_frame(tmp_path):
 
 def test_ffmpeg_reads_what_the_file_states(tmp_path):
     given = {"baseline_mm": 19.24, "spatial_field": 63.4, "disparity_shift": 2.0}
-    stated = ffmpeg(encode(tmp_path, noise(2), format="mv_hevc", **given))
+    stated = decoded_by_ffmpeg(encode(tmp_path, noise(2), format="mv_hevc", **given))
     assert "hevc (Main 10) (hvc1" in stated and "(multilayer)" in stated
     assert "primary eye: left, baseline: 19240" in stated and "horizontal_field_of_view: 63.400" in stated
     assert "number of reference displays: 1" in stated and "view: left" in stated
     assert "horizontal_disparity_adjustment: 0.0200" in stated
-    plain_ones = ffmpeg(encode(tmp_path, noise(2), format="mv_hevc_8bit", stereo_tags=False))
+    plain_ones = decoded_by_ffmpeg(encode(tmp_path, noise(2), format="mv_hevc_8bit", stereo_tags=False))
     assert "hevc (Main) (hvc1" in plain_ones and "(multilayer)" in plain_ones
     assert "baseline" not in plain_ones and "field_of_view" not in plain_ones
-
-
-def ffmpeg(path):
-    """Return what FFmpeg's own program prints of a file that it decodes without an error."""
-    run = subprocess.run(
-        [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-xerror", "-i", path, "-f", "null", "-"],
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stderr
 
 
 def test_vr180_is_half_equirectangular(tmp_path):

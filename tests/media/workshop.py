@@ -123,3 +123,14 @@ def reference(path: Path, *options) -> Reference:
     if len(frames) != len(times):
         raise RuntimeError(f"{path.name}: {len(frames)} frames, {len(times)} times\n{words}")
     return Reference([number_of(frame) for frame in frames], times)
+
+
+def decoded_by_ffmpeg(path: Path) -> str:
+    """Return what FFmpeg's own program prints of a file that it decodes without an error."""
+    done = subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-xerror", "-i", path, "-f", "null", "-"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr

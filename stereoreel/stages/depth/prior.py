@@ -55,12 +55,12 @@ def apart(image: np.ndarray) -> np.ndarray:
     cost = np.maximum(np.sqrt(change) - NOISE, 0) + STEADY
     border = np.zeros(cost.shape, bool)
     border[0] = border[: round(0.6 * len(cost)), [0, -1]] = True
-    distance = sweep(cost.astype(np.float32), np.where(border, 0, 1e3).astype(np.float32))
+    distance = geodesic(cost.astype(np.float32), np.where(border, 0, 1e3).astype(np.float32))
     distance /= distance + np.percentile(distance, 80) + 1e-3
     return cv2.resize(distance, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def sweep(cost: np.ndarray, distance: np.ndarray, rounds: int = 2) -> np.ndarray:
+def geodesic(cost: np.ndarray, distance: np.ndarray, rounds: int = 2) -> np.ndarray:
     """Return the geodesic distance ``[h, w]`` by sweeps down, up, right and left."""
     for _ in range(rounds):
         for cost_way, distance_way in ((cost, distance), (cost.T, distance.T)):
