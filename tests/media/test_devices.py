@@ -345,3 +345,9 @@ def test_python_names_the_device_and_the_suffix_follows(tmp_path):
         stereoreel.write(clip, tmp_path / "film.mp4", watch_on="apple_vision_pro")
     with pytest.raises(ValueError, match="device must be one of none, apple_vision_pro"):
         stereoreel.write(clip, tmp_path / "film.mp4", watch_on="a toaster")
+
+
+@pytest.mark.parametrize("name", devices())
+def test_every_device_supports_a_size(name):
+    """So that the canvas need not judge the two together when a prompt is queued."""
+    assert settings(device=name, size_mb=5).size_mb == 5

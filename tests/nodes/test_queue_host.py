@@ -64,7 +64,7 @@ def test_a_prompt_that_cannot_run_is_refused_when_it_is_queued(server, graph, no
     assert answer.status_code == 400
     errors = answer.json()["node_errors"][node]["errors"]
     assert errors and all(said in error["details"] for error in errors)
-    assert len(errors) <= 5
+    assert len(errors) <= 6  # ComfyUI says it again for each input that is judged; Encode Video has the most
 
 
 def test_depth_that_is_connected_and_orders_by_the_names_of_workflows_are_accepted(server):

@@ -215,7 +215,7 @@ class EncodeOptions(Options):
         only=("subtitles", ("burn",)),
     )
 
-    judged = ("format", "size_mb", "device")
+    judged = ("format", "size_mb")  # every device's format supports a size
 
     @property
     def packing(self) -> str:
