@@ -14,7 +14,6 @@ import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +25,7 @@ from ...core.host import Host
 from ...image import flow
 from .edges import shrink, upsample
 from .evidence import GAP, Picture
+from .light import SteadyLight
 from .tracking import AHEAD, ShotDepth
 from .windows import SteadyRange
 
@@ -68,35 +68,43 @@ class DepthStage:
         self.counts: Counter[str] = Counter()
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        step = key_step(shot.info.fps)
         tracker = ShotDepth(self.options.smoothing, self.options.near_ground)
-        keys = KeyFrames(tracker)
         waiting: deque[Waiting] = deque()
-        count = 0
-        for chunk in frames:
-            for frame in chunk:
-                picture, lumas = self._prepare(frame)
-                waiting.append(lumas)
-                keys.add(picture, count % step == 0)
-                for depth in keys.known(AHEAD + GAP):
-                    yield self._finish(depth, waiting.popleft())
-                count += 1
-        for depth in chain(keys.known(0), keys.rest()):
+        light = SteadyLight(self._pictures(frames, waiting))
+        for level in light.dark():
+            frame = waiting.popleft()
+            yield self._finish(torch.full(frame.small.shape, level), frame)
+        depths = _depths(light.pictures(), tracker, key_step(shot.info.fps))
+        for depth in light.every(map(torch.from_numpy, depths)):
             yield self._finish(depth, waiting.popleft())
-        if count and not tracker.travelled:
+        if tracker.index and not tracker.travelled:
             self.counts[STILL] += 1
 
-    def _prepare(self, frame: Tensor) -> tuple[Picture, Waiting]:
-        frame = frame[..., :3].to(self.device).float()
-        small = working_size(frame).cpu().nan_to_num(0)  # one NaN would spread over the shot
-        picture = Picture(flow.grayscale(small[None])[0], np.ascontiguousarray(small.numpy()))
-        return picture, Waiting(luma(frame), torch.from_numpy(picture.luma).to(self.device))
+    def _pictures(self, frames: Iterable[Tensor], waiting: deque[Waiting]) -> Iterator[Tensor]:
+        """Yield frames at working size, ``[1, 3, h, w]``, and queue their lumas for their depth."""
+        for chunk in frames:
+            for frame in chunk:
+                frame = frame[..., :3].to(self.device).float()
+                small = working_size(frame).cpu().nan_to_num(0)  # one NaN would spread over the shot
+                own = torch.from_numpy(flow.grayscale(small[None])[0]).to(self.device)
+                waiting.append(Waiting(luma(frame), own))
+                yield small.expand(-1, -1, 3).movedim(-1, 0)[None]
 
-    def _finish(self, depth: np.ndarray, frame: Waiting) -> Tensor:
+    def _finish(self, depth: Tensor, frame: Waiting) -> Tensor:
         """Return depth ``[1, H, W, 1]`` in 0..1 from that at working size."""
-        nearness = torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)
-        whole = upsample(nearness, frame.small, frame.large).clamp(0, 1)
+        whole = upsample(depth.to(self.device), frame.small, frame.large).clamp(0, 1)
         return (1 - whole if self.options.invert else whole)[None, ..., None]
+
+
+def _depths(pictures: Iterator[Tensor], tracker: ShotDepth, step: int) -> Iterator[np.ndarray]:
+    """Yield depth ``[h, w]``, float32, of pictures ``[1, 3, h, w]``; every ``step``-th is a key frame."""
+    keys = KeyFrames(tracker)
+    for count, small in enumerate(pictures):
+        color = small.movedim(1, -1).cpu().contiguous()
+        keys.add(Picture(flow.grayscale(color)[0], color[0].numpy()), count % step == 0)
+        yield from keys.known(AHEAD + GAP)
+    yield from keys.known(0)
+    yield from keys.rest()
 
 
 class KeyFrame(NamedTuple):

@@ -15,6 +15,7 @@ from ...image.compute import batch_size, resolve_dtype
 from ...image.edge_snap import snap
 from ...image.resize import resize
 from . import DepthOptions
+from .light import SteadyLight
 from .windows import SteadyRange
 
 # metres added to a distance before it is inverted, so that very near objects do not take the complete range
@@ -71,9 +72,13 @@ class DepthStage:
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         waiting: deque[Tensor] = deque()  # the frames whose depth is pending
         steady = SteadyRange(aligned=self.network.aligned)
-        for raw in self.network.inverse_depth(self._inputs(frames, waiting, self.network.size(shot.info))):
-            for depth in steady(raw):
-                yield self._finished(depth, waiting.popleft())[None]
+        light = SteadyLight(self._inputs(frames, waiting, self.network.size(shot.info)))
+        for level in light.dark():
+            frame = waiting.popleft()
+            yield self._finished(frame.new_full(frame.shape[:2], level), frame)[None]
+        raw = self.network.inverse_depth(light.pictures())
+        for depth in light.every(depth for chunk in raw for depth in steady(chunk)):
+            yield self._finished(depth, waiting.popleft())[None]
 
     def _inputs(
         self, frames: Iterable[Tensor], waiting: deque[Tensor], size: tuple[int, int]

@@ -39,7 +39,7 @@ class ShotDepth:
         self._keep, self._calm, self._near_ground = 0.6 + 0.38 * smoothing, 0.9 * smoothing, near_ground
         self._flows = Flows()
         self._decision = Decision()
-        self._added = self._index = 0
+        self._added = self.index = 0
         self._found: dict[int, Evidence] = {}
         self._links: dict[int, float] = {}
         self._layouts: dict[int, np.ndarray] = {}
@@ -60,7 +60,7 @@ class ShotDepth:
 
     def next(self) -> np.ndarray:
         """Return nearness ``[h, w]`` of the next key frame, in the scale of its shot, which is not 0..1."""
-        index = self._index
+        index = self.index
         color = self._flows.pictures[index].color
         carried = self._carry()
         evidence, self.sure = self._decide()
@@ -83,8 +83,8 @@ class ShotDepth:
         self._forth = self._ahead
         if index + 1 < self._added:
             self._ahead = self._flow(index, index + 1)
-        self._index += 1
-        self._flows.forget(self._index - GAP)
+        self.index += 1
+        self._flows.forget(self.index - GAP)
         self._found.pop(index - 1, None)
         self._layouts.pop(index, None)
         return depth
@@ -93,9 +93,9 @@ class ShotDepth:
         """Return the state, warped to the current frame; ``valid`` is the confidence of each pixel."""
         if not self._state:
             return {}
-        motion = self._back = self._flow(self._index, self._index - 1)
+        motion = self._back = self._flow(self.index, self.index - 1)
         moved = {name: flow.warp(values, motion, cubic=False) for name, values in self._state.items()}
-        moved["valid"] = self._flows.agreement(self._index, self._index - 1)
+        moved["valid"] = self._flows.agreement(self.index, self.index - 1)
         moved["weight"] = moved["weight"] * moved["valid"]
         return moved
 
@@ -106,7 +106,7 @@ class ShotDepth:
 
     def _decide(self) -> tuple[Evidence, float]:
         """Return the evidence of the current key frame, the right way round, and the confidence in it."""
-        places = range(self._index, min(self._index + AHEAD, self._added))
+        places = range(self.index, min(self.index + AHEAD, self._added))
         found = [self._evidence(place) for place in places]
         links = [self._link(place) for place in places]
         held = self._decision.update([one.sign for one in found], [one.travels for one in found], links)

@@ -8,12 +8,14 @@ only a few milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
 from ...image.coarse_flow import coarse_flow
+from ...image.cut_detection import match_exposure
 from ...image.flow import SMALLEST, Search, search
 from .still import still_pixels
 
@@ -25,6 +27,7 @@ SEARCHES = {"fast": Search(1, 12, 5, 0), "medium": Search(0, 12, 5, 0)}
 COLOR_TRUST, ROUND_TRIP_TRUST = 10.0, 0.25
 # minimum trust of a pixel that fails both tests, so that unexplained areas are covered
 FAINT = 1e-4
+FLASH = 12  # levels: difference of the means from which two frames are brought into one light
 NOTHING = 1e-6  # minimum weight of a cell without samples
 
 
@@ -60,13 +63,19 @@ def measure(first: np.ndarray, second: np.ndarray, quality: str) -> Motion:
     size = _measured(*first.shape)
     grid = tuple(min(-(-side // CELL), measured) for side, measured in zip(first.shape[::-1], size))
     cells = np.array([part / whole for part, whole in zip(grid, size)], np.float32)
-    images = [_resized(image, size, cv2.INTER_AREA) for image in (first, second)]
+    images = _in_one_light(*(_resized(image, size, cv2.INTER_AREA) for image in (first, second)))
     forward, backward = (
         _resized(flow, grid, cv2.INTER_AREA) * cells for flow in _searched(images, SEARCHES[quality])
     )
     left, right = (_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in images)
     trust, back_trust = _trust(left, right, forward, backward), _trust(right, left, backward, forward)
     return Motion(forward, backward, trust, back_trust, left, right, still_pixels(first, second, forward))
+
+
+def _in_one_light(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return two lumas, uint8, in one light: if one is much lighter, as in a flash, motion is lost."""
+    apart = abs(float(first.mean()) - float(second.mean())) > FLASH
+    return match_exposure(first, second) if apart else (first, second)
 
 
 def _measured(height: int, width: int) -> tuple[int, int]:
@@ -76,7 +85,7 @@ def _measured(height: int, width: int) -> tuple[int, int]:
     return size if min(size) >= SMALLEST else (width, height)
 
 
-def _searched(images: list[np.ndarray], how: Search) -> list[np.ndarray]:
+def _searched(images: Sequence[np.ndarray], how: Search) -> list[np.ndarray]:
     """Return flow both ways, in parallel, because one search keeps few cores busy."""
     if min(images[0].shape) < SMALLEST:
         return [np.zeros((*images[0].shape, 2), np.float32)] * 2

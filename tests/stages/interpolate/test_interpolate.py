@@ -116,6 +116,14 @@ def test_fast_pan_is_followed(pan):
     assert psnr(made, exact) > psnr((images[0] + images[2])[40:-40, 80:-80] / 2, exact) + 10
 
 
+@pytest.mark.parametrize("name", ["pan", "walker"])
+def test_motion_is_found_between_a_frame_and_a_flash(rendered, name):
+    images, _ = rendered[name]
+    first, exact, second = (images + torch.tensor([0, 0.2, 0.4])[:, None, None, None]).clamp(0, 1)
+    made, exact = (inner(one) for one in (run(torch.stack([first, second]))["clip"][1], exact))
+    assert psnr(made, exact) > psnr(inner((first + second) / 2), exact) + 1
+
+
 @pytest.mark.parametrize("pan", [(12.0, 2.0), (-21.0, 0.0)])
 def test_subtitles_over_a_pan_are_printed_once(pan):
     images = torch.stack([titled(scene(Camera(pan=pan)).render(t, samples=2).image) for t in (0, 0.5, 1)])
