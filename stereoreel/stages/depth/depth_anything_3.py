@@ -68,7 +68,8 @@ class DepthAnything3:
     def input(self, frames: Tensor, height: int, width: int) -> Tensor:
         if self.options.resize != PUBLISHED:
             return antialiased(frames, height, width)
-        side = short_side(*frames.shape[1:3], self.options.resolution)
+        rows, columns = frames.shape[1:3]
+        side = short_side(rows, columns, self.options.resolution)
         return in_two_steps(frames, height, width, side)
 
     def memory(self, height: int, width: int) -> int:
