@@ -30,11 +30,12 @@ TYPES = (  # names that begin with these, or contain them after a dot; the first
         "a Depth Anything variant with class or register tokens, which is not published for depth",
     ),
     (("points_head.", "mask_head.", "encoder.backbone.", "neck.res_blocks."), "a MoGe checkpoint"),
+    (("dpt.", "pretrained.model.", "pretrained.layer1."), "a MiDaS (DPT) checkpoint"),
     (
         ("pretrained.blocks.", "depth_head.", "motion_modules.", "neck.fusion_stage."),
         "a checkpoint of Depth Anything 1 or 2, or Video Depth Anything",
     ),
-    (("dpt.", "pretrained.model.", "pretrained.layer1.", "scratch.refinenet"), "a MiDaS (DPT) checkpoint"),
+    (("scratch.refinenet",), "a MiDaS (DPT) checkpoint"),
     (("block0.", "flownet.", "contextnet.", "extract."), "a frame interpolation network (RIFE or FILM)"),
     (
         ("conv_first.", "conv_last.", "body.", "upsampler.", "layers.0.residual_group.", "model.1.sub."),

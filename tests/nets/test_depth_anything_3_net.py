@@ -164,9 +164,9 @@ def test_files_of_other_networks_are_named(repack):
     with pytest.raises(ValueError, match="Depth Anything 1 or 2"):
         load(repack(nets_2.random_net(nets_2.TINY)))
     with pytest.raises(
-        ValueError, match="not a Depth Anything 3 checkpoint: of its 1 tensors the first are body"
+        ValueError, match="not a Depth Anything 3 checkpoint: of its 1 tensors the first are fc"
     ):
-        load({"body.0.weight": torch.zeros(1)})
+        load({"fc.0.weight": torch.zeros(1)})
 
 
 def test_wrong_input_is_refused():

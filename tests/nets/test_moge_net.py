@@ -96,8 +96,8 @@ def test_wrong_files_are_named():
         load({key: tensor for key, tensor in state.items() if "projections.0" not in key})
     with pytest.raises(ValueError, match="MoGe-1"):
         load({"backbone.cls_token": torch.zeros(1), "head.points_head.weight": torch.zeros(1)})
-    with pytest.raises(ValueError, match=r"not a MoGe-2 checkpoint: of its 1 tensors the first are body"):
-        load({"body.0.weight": torch.zeros(1)})
+    with pytest.raises(ValueError, match=r"not a MoGe-2 checkpoint: of its 1 tensors the first are fc"):
+        load({"fc.0.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match="divisible by 14"):
         on_meta(TINY)(torch.rand(1, 3, 42, 50))
 
