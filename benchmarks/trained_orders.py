@@ -27,7 +27,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,9 +37,7 @@ from stereoreel.cli import passive_waiting
 
 passive_waiting()  # before torch is imported
 
-import av  # isort: skip
-import numpy as np
-import torch
+import torch  # isort: skip
 
 import stereoreel
 from benchmarks import orders
@@ -51,9 +49,9 @@ from benchmarks.order_study.tables import table
 from benchmarks.order_study.truth import FACTOR, Truth
 from benchmarks.order_study.workshop import Seen
 from benchmarks.support import CLIPS
+from benchmarks.support.real_film import error_flicker, halved, part
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import Clip
-from stereoreel.image.resize import resize
 
 SEED = 1
 EXTENT = orders.SMALL
@@ -63,36 +61,27 @@ ORDERS = (DEFAULT, AFTER, SOURCE)
 REAL = "real"
 # fast ones first
 UPSCALERS = ("Lanczos", "builtin VSR", "SPAN x2", "animevideov3", "BasicVSR", "x4plus")
+SLOW = UPSCALERS[5:]  # on real film only
 QUICK = UPSCALERS[:3]
 LENGTH = FACTOR * orders.FRAMES  # frames of a real part
 PARTS = {"bigbuckbunny.mp4": (0, 36, 60, 84, 108), "carphone_pristine.mp4": (0, 30, 60, 90)}
 SIZES = {"bigbuckbunny.mp4": (180, 320), "carphone_pristine.mp4": (144, 176)}
 
 
-def real(file: str, first: int) -> torch.Tensor:
-    """Return ``LENGTH`` frames ``[T, H, W, 3]`` of a film at the size of its row in SIZES."""
-    with av.open(str(CLIPS / file)) as container:
-        frames = islice(container.decode(video=0), first, first + LENGTH)
-        images = np.stack([frame.to_ndarray(format="rgb24") for frame in frames])
-    return resize(torch.from_numpy(images).float() / 255, *SIZES[file], "area")
-
-
 def real_rows(shop: Workshop, file: str, first: int, name: str) -> Iterator[Row]:
     """Yield a row for either place of RIFE; PSNR leaves out the last frame, which has no other after it."""
-    truth, model = real(file, first), MODELS[name]
-    source = resize(truth[::FACTOR], truth.shape[1] // FACTOR, truth.shape[2] // FACTOR, "area")
-    clip = stereoreel.from_tensor((source * 255).round() / 255, cuts=False)
+    truth, model = part(file, first, LENGTH, SIZES[file]), MODELS[name]
+    clip = stereoreel.from_tensor(halved(truth[::FACTOR]), cuts=False)
 
     def doubled(frames: Clip) -> Clip:
         return stereoreel.interpolate(frames, **RIFE_2X.options)
 
     for order, made in ((DEFAULT, doubled(model(clip))), (AFTER, model(doubled(clip)))):
         frames, seconds = shop.computed(made, [model, RIFE_2X])
-        error = (frames - truth)[:-1].double()
         scores = {
             "between": psnr(frames[1:-1:2], truth[1:-1:2]),
             "frames": psnr(frames[:-1], truth[:-1]),
-            "flicker": 255 * (error[1:] - error[:-1]).square().mean().sqrt().item(),
+            "flicker": error_flicker(frames[:-1], truth[:-1]),
         }
         yield Row(
             f"{file} {first}", truth.shape[1] // FACTOR, REAL, name, "none", order, scores, {"all": seconds}
@@ -134,7 +123,7 @@ def measured(shop: Workshop, quick: bool, known: list[Row]) -> Iterator[Row]:
         for place, source in enumerate(SOURCES[: 2 if quick else None])
     ]
     for (_, scene, source), name in product(sorted(films + exact), QUICK if quick else UPSCALERS):
-        if (name, scene, source) in done:
+        if (name, scene, source) in done or (name in SLOW and source != REAL):
             continue
         if source == REAL:
             file, first = scene.split()
