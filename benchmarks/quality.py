@@ -111,7 +111,7 @@ PARTS = {"bigbuckbunny.mp4": (60,), "carphone_pristine.mp4": (0,)}
 SIZES = {"bigbuckbunny.mp4": (360, 640), "carphone_pristine.mp4": (144, 176)}
 MIDDLE = (144, 192)  # at most, of a part, because networks are slow on a CPU
 TRAINED = 6, 5  # frames that are upscaled, and those of which every second is left out
-BETWEEN = {"builtin": Model("interpolate", {"multiplier": 2}), "RIFE 4.25": RIFE_2X}
+BETWEEN = {"builtin": Model("interpolate", {"model": "builtin", "multiplier": 2}), "RIFE 4.25": RIFE_2X}
 
 
 def middle(file: str, first: int, count: int) -> torch.Tensor:
