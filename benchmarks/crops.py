@@ -73,7 +73,11 @@ def interpolated(shop: Workshop) -> dict[str, torch.Tensor]:
     first, truth, last = frames[0], frames[APART // 2], frames[-1]
     shown = {"before": first, "the film": truth, "after": last}
     pair = stereoreel.from_tensor(torch.stack([first, last]), cuts=False)
-    methods = {"mean of both": None, "builtin": Model("interpolate", {"multiplier": 2}), "RIFE 4.25": RIFE_2X}
+    methods = {
+        "mean of both": None,
+        "builtin": Model("interpolate", {"model": "builtin", "multiplier": 2}),
+        "RIFE 4.25": RIFE_2X,
+    }
     rows, columns = ARM
     for name, model in methods.items():
         if model is None:

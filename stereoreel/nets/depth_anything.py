@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from .recognise import other
 from .strict import Unfit, load_strict
 
 TEMPORAL = "head.motion_modules.0.temporal_transformer"
@@ -151,7 +152,12 @@ def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: b
         )
         patch = shapes["pretrained.patch_embed.proj.weight"][-1]
     except KeyError:
-        raise Unfit(_refusal(shapes)) from None
+        if any(key.startswith("pretrained.blocks.") for key in shapes):
+            raise Unfit(
+                f"This looks like Depth Anything, but its {len(shapes)} tensors are not a complete network "
+                "of a known type. Download it again."
+            ) from None
+        raise other(shapes, "Depth Anything") from None
     if patch != PATCH or width % HEAD or depth < 4:
         raise Unfit(
             f"No known Depth Anything has {depth} blocks of {width} channels and patches of {patch} pixels."
@@ -166,41 +172,6 @@ def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: b
         else tuple(depth * part // 4 - 1 for part in (1, 2, 3, 4))
     )
     return Family(width, depth, inner, gated, grid, features, outputs, last, frames, taps, max_depth)
-
-
-FOUND = (  # names that begin with or contain these, and the checkpoint's type
-    (
-        ("metric_head.", "relative_head.", "core.core.", "conditional_log_binomial.", "seed_bin_regressor."),
-        "a ZoeDepth checkpoint",
-    ),
-    (("depth_model.fov", "fov_model.", "encoder.patch_encoder.", "patch_encoder."), "a Depth Pro checkpoint"),
-    (
-        ("readout_projects.", "register_token"),
-        "a Depth Anything variant with class or register tokens, which is not published for depth",
-    ),
-    (("cam_dec.", "cam_enc.", "da3.", "pretrained.pretrained.", "gs_head."), "a Depth Anything 3 checkpoint"),
-    (("dpt.", "pretrained.model.", "pretrained.layer1.", "scratch.refinenet"), "a MiDaS (DPT) checkpoint"),
-    (("points_head.", "mask_head.", "encoder.backbone.", "neck.res_blocks."), "a MoGe checkpoint"),
-    (("block0.", "flownet.", "contextnet.", "extract."), "a frame interpolation network (RIFE or FILM)"),
-    (
-        ("conv_first.", "conv_last.", "body.", "upsampler.", "layers.0.residual_group.", "model.1.sub."),
-        "an upscaler",
-    ),
-    (("blocks.0.attn.qkv.",), "a DINOv2 encoder without a depth head"),
-)
-
-
-def _refusal(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    if any(key.startswith("pretrained.blocks.") for key in shapes):
-        return (
-            f"This looks like Depth Anything, but its {len(shapes)} tensors are not a complete network "
-            "of a known type. Download it again."
-        )
-    for marks, name in FOUND:
-        if any(key.startswith(mark) or f".{mark}" in key for key in shapes for mark in marks):
-            return f"This is {name}, not Depth Anything. Choose another model for it."
-    first = ", ".join(list(shapes)[:3]) or "missing"
-    return f"This is not a Depth Anything checkpoint: of its {len(shapes)} tensors the first are {first}."
 
 
 def load(state: Mapping[str, Tensor], max_depth: float | None = None, first: bool = False) -> DepthAnything:

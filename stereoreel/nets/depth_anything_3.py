@@ -35,6 +35,7 @@ from .depth_anything import (
     group,
     positions,
 )
+from .recognise import other
 from .strict import Unfit, load_strict
 
 SKY = 0.3  # from which the sky head sees sky
@@ -147,16 +148,8 @@ def detect(state: Mapping[str, Tensor]) -> Family:
             "Anything 3 Giant, Mono Large or Metric Large."
         )
     blocks = "backbone.pretrained.blocks"
-    if not fits(state) and any("pretrained.blocks." in key or key.startswith("neck.") for key in state):
-        raise Unfit(
-            "This is a checkpoint of Depth Anything 1 or 2, or Video Depth Anything, not Depth Anything 3. "
-            "Choose another model for it."
-        )
-    if not any(key.startswith(f"{blocks}.") for key in shapes):
-        first = ", ".join(list(state)[:3]) or "missing"
-        raise Unfit(
-            f"This is not a Depth Anything 3 checkpoint: of its {len(state)} tensors the first are {first}."
-        )
+    if not fits(state):
+        raise other(state, "Depth Anything 3")
     depth = len({key.split(".")[3] for key in shapes if key.startswith(f"{blocks}.")})
     gated = f"{blocks}.0.mlp.w3.weight" in shapes
     crossing = next((i for i in range(depth) if f"{blocks}.{i}.attn.q_norm.weight" in shapes), depth)

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .depth_anything import DEVIATION, HEAD, MEAN, PATCH, DINOv2, group
+from .recognise import other
 from .strict import Unfit, load_strict
 
 SAMPLES = 64  # points per side from which focal length and shift are found
@@ -94,8 +95,7 @@ def detect(state: Mapping[str, Tensor]) -> Family:
     """
     shapes = {key: tuple(tensor.shape) for key, tensor in clean(state).items()}
     if not fits(shapes):
-        first = ", ".join(list(state)[:3]) or "missing"
-        raise Unfit(f"This is not a MoGe-2 checkpoint: of its {len(state)} tensors the first are {first}.")
+        raise other(state, "MoGe-2")
     if not any(key.startswith("encoder.backbone.") for key in shapes):
         raise Unfit("This is a MoGe-1 checkpoint. Get one of MoGe-2.")
     blocks = "encoder.backbone.blocks"

@@ -1,5 +1,7 @@
 """Upscaler policy: its rows, what `auto` selects on each machine, and the terminal's advice."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from stereoreel.cli.main import main
 from stereoreel.models import catalog, forecast, policy
 from stereoreel.models.headless import Headless
 from stereoreel.models.machine import Machine, described, unmet
+from stereoreel.stages.depth.stage import depth_type
 from tests.support.weights_shop import TINY
 
 GB = 10**9
@@ -119,6 +122,16 @@ def test_forecast_follows_arithmetic_and_cores(monkeypatch):
     assert (
         not forecast.too_slow(work, 8.0) and not forecast.too_slow(work, 0) and not forecast.too_slow(0, 0.8)
     )
+
+
+@pytest.mark.parametrize("kind", catalog.KINDS)
+def test_depth_is_forecast_in_the_dtype_that_it_runs_in(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(forecast, "cpu_computes_bfloat16", lambda: True)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    entry = replace(next(iter(catalog.models(kind).values())), work=2.2)  # 7 a second in bfloat16, 1.8 else
+    slow = catalog.too_slow(entry, Headless("cpu", models=tmp_path))
+    assert bool(slow) == (kind == "depth")
+    assert depth_type("auto", torch.device("cpu")) == torch.float32
 
 
 def test_rows_of_other_kinds_are_ignored():

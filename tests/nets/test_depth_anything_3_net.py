@@ -21,6 +21,7 @@ from benchmarks.support.depth_3_nets import (
 )
 from stereoreel.nets import depth_anything
 from stereoreel.nets.depth_anything_3 import SKY, clean, detect, fits, load, with_sky
+from tests.support import packaged_depth
 
 FAMILIES = {"any-view": TINY, "gated": TINY_GATED, "mono": TINY_MONO}
 
@@ -97,7 +98,7 @@ def test_equals_the_package(name, views, size):
     family = FAMILIES[name]
     if views > 1 and not family.views:
         pytest.skip("reads one view")
-    original = filled(packaged(family))
+    original = filled(packaged_depth.depth_anything_3(family))
     net, images = load(original.state_dict()), picture(2, views, 3, *size)
     made, (depth, other) = net(images), run_packaged(original, images)
     assert depth.std() > 0.02
@@ -108,46 +109,13 @@ def test_equals_the_package(name, views, size):
 @pytest.mark.reference
 def test_sky_is_where_the_package_puts_it():
     depth, sky = 1 + torch.rand(1, 1, 98, 112), 0.6 * torch.rand(1, 1, 98, 112)
-    published = packaged(TINY_MONO)._process_mono_sky_estimation(
+    published = packaged_depth.depth_anything_3(TINY_MONO)._process_mono_sky_estimation(
         pytest.importorskip("addict").Dict(depth=depth.clone(), sky=sky)
     )
     made, clear = with_sky(depth, sky), sky < SKY
     torch.testing.assert_close(made[~clear], published.depth[~clear])
     farthest = published.depth[~clear].max()
     torch.testing.assert_close(made[clear], published.depth[clear].clamp(max=farthest))
-
-
-def packaged(family):
-    """Return the original's network, without cameras."""
-    reason = "depth-anything-3 is not installed: pip install --no-deps depth-anything-3 addict omegaconf"
-    transformer = pytest.importorskip("depth_anything_3.model.dinov2.vision_transformer", reason=reason)
-    da3 = pytest.importorskip("depth_anything_3.model.da3", reason=reason)
-    dinov2 = pytest.importorskip("depth_anything_3.model.dinov2.dinov2", reason=reason)
-    heads = [
-        pytest.importorskip(f"depth_anything_3.model.{name}", reason=reason) for name in ("dualdpt", "dpt")
-    ]
-    encoder = object.__new__(dinov2.DinoV2)
-    torch.nn.Module.__init__(encoder)
-    crossing = family.crossing if family.views else -1
-    encoder.out_layers = list(family.taps)
-    encoder.pretrained = transformer.DinoVisionTransformer(
-        img_size=518,
-        patch_size=14,
-        embed_dim=family.width,
-        depth=family.depth,
-        num_heads=family.width // 64,
-        ffn_layer="swiglufused" if family.gated else "mlp",
-        alt_start=crossing,
-        qknorm_start=crossing,
-        rope_start=crossing,
-        cat_token=family.views,
-    )
-    width, head = (2 * family.width, heads[0].DualDPT) if family.views else (family.width, heads[1].DPT)
-    return (
-        da3.DepthAnything3Net(encoder, head(width, features=family.features, out_channels=family.outputs))
-        .eval()
-        .requires_grad_(False)
-    )
 
 
 def run_packaged(original, images):
@@ -196,9 +164,9 @@ def test_files_of_other_networks_are_named(repack):
     with pytest.raises(ValueError, match="Depth Anything 1 or 2"):
         load(repack(nets_2.random_net(nets_2.TINY)))
     with pytest.raises(
-        ValueError, match="not a Depth Anything 3 checkpoint: of its 1 tensors the first are body"
+        ValueError, match="not a Depth Anything 3 checkpoint: of its 1 tensors the first are fc"
     ):
-        load({"body.0.weight": torch.zeros(1)})
+        load({"fc.0.weight": torch.zeros(1)})
 
 
 def test_wrong_input_is_refused():

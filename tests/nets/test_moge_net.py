@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.support.depth_3_nets import filled, picture
 from benchmarks.support.moge_nets import LARGE, TINY, made_up, on_meta, published
-from stereoreel.nets import depth_anything
 from stereoreel.nets.moge import Geometry, clean, detect, distances, fits, load
+from tests.support import packaged_depth
 
 # of the training configuration of the Large network in the package dlr-moge 2.0.0, without normals
 PARAMETERS, TENSORS, DIGEST = 326208197, 480, "e8d4e2422f5b1852"
@@ -40,61 +40,13 @@ def test_equals_numbers_of_the_package():
 @pytest.mark.reference
 @pytest.mark.parametrize("size", [(42, 70), (98, 112), (518, 518)])
 def test_equals_the_package(size, monkeypatch):
-    original = packaged(monkeypatch)
+    original = packaged_depth.normalised(filled(packaged_depth.moge(monkeypatch)))
     net, images = load(original.state_dict()), picture(2, 3, *size)
     theirs = original(images, num_tokens=size[0] * size[1] // 14**2)
     mine = net(images, size)
     torch.testing.assert_close(mine.points, theirs["points"], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(mine.mask, theirs["mask"], atol=1e-4, rtol=0)
     torch.testing.assert_close(mine.scale, theirs["metric_scale"], atol=1e-4, rtol=0)
-
-
-def packaged(monkeypatch):
-    """Return the original's network of the tiny family."""
-    reason = "dlr-moge is not installed: pip install --no-deps dlr-moge dlr-utils3d"
-    v2 = pytest.importorskip("moge.model.v2", reason=reason)
-    backbones = pytest.importorskip("moge.model.dinov2.hub.backbones", reason=reason)
-    transformer = pytest.importorskip("moge.model.dinov2.models.vision_transformer", reason=reason)
-
-    def tiny(pretrained=False):
-        return transformer.DinoVisionTransformer(
-            img_size=518,
-            patch_size=14,
-            embed_dim=TINY.width,
-            depth=TINY.depth,
-            num_heads=TINY.width // 64,
-            mlp_ratio=2,
-            init_values=1.0,
-            block_chunks=0,
-            interpolate_offset=0.1,
-        )
-
-    monkeypatch.setattr(backbones, "tiny", tiny, raising=False)
-
-    def stack(shape, out):
-        return {
-            "dim_in": list(shape.given),
-            "dim_out": out,
-            "dim_res_blocks": list(shape.widths),
-            "num_res_blocks": list(shape.blocks),
-            "res_block_in_norm": "none",
-            "res_block_hidden_norm": "none",
-            "resamplers": ["conv_transpose" if learned else "bilinear" for learned in shape.learned],
-        }
-
-    net = v2.MoGeModel(
-        encoder={"backbone": "tiny", "intermediate_layers": list(TINY.taps), "dim_out": TINY.features},
-        neck=stack(TINY.neck, None),
-        points_head=stack(TINY.points, [None] * 4 + [3]),
-        mask_head=stack(TINY.mask, [None] * 4 + [1]),
-        normal_head=stack(TINY.points, [None] * 4 + [3]),
-        scale_head={"dims": list(TINY.scale)},
-        remap_output="exp",
-    )
-    filled(net.eval().requires_grad_(False))
-    for name, values in (("mean", depth_anything.MEAN), ("std", depth_anything.DEVIATION)):
-        getattr(net.encoder, f"image_{name}").copy_(torch.tensor(values).view(1, 3, 1, 1))
-    return net
 
 
 def scene(focal, shift, noise=0.0):
@@ -144,8 +96,8 @@ def test_wrong_files_are_named():
         load({key: tensor for key, tensor in state.items() if "projections.0" not in key})
     with pytest.raises(ValueError, match="MoGe-1"):
         load({"backbone.cls_token": torch.zeros(1), "head.points_head.weight": torch.zeros(1)})
-    with pytest.raises(ValueError, match=r"not a MoGe-2 checkpoint: of its 1 tensors the first are body"):
-        load({"body.0.weight": torch.zeros(1)})
+    with pytest.raises(ValueError, match=r"not a MoGe-2 checkpoint: of its 1 tensors the first are fc"):
+        load({"fc.0.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match="divisible by 14"):
         on_meta(TINY)(torch.rand(1, 3, 42, 50))
 

@@ -68,7 +68,8 @@ class Verdict:
 def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verdict:
     """Return the advice for a clip with these findings, on this machine."""
     found = _Found(info, findings)
-    order = "default" if found.dirt else "upscale before depth"
+    learned = _learned_interpolation(found, host)
+    order = "default" if found.dirt or learned else "upscale before depth"
     entry, upscaling = _upscaler(found.dirt, host)
     kinds = [entry.kind if name == "upscaler" else name for name in COMPARED[order]]
     advice = _Advice([upscaling])
@@ -82,8 +83,8 @@ def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verd
             steady=1.0,
         )
     smooth = "interpolate" not in kinds
-    choices = (Choice("order", order, _why(found.dirt, smooth or factor == 1)), *advice.choices)
-    other = _alternative(found, entry.name == "builtin" or smooth)
+    choices = (Choice("order", order, _why(found.dirt, smooth or factor == 1, learned)), *advice.choices)
+    other = _alternative(found, entry.name == "builtin" or smooth, order)
     return Verdict(
         order,
         tuple(kinds),
@@ -132,13 +133,27 @@ class _Advice:
             self.options.setdefault(kind, {}).update(options)
 
 
-def _why(dirt: str, alike: bool) -> str:
+def _learned_interpolation(found: _Found, host: Host) -> str:
+    """Return the name of the trained network that would interpolate; empty if none would."""
+    if found.info.fps >= SMOOTH_RATE and not found.has("duplicates", REPEATS):
+        return ""
+    entry, _ = catalog.pick("interpolate", "auto", host)
+    return "" if entry.name == "builtin" else entry.name
+
+
+def _why(dirt: str, alike: bool, learned: str) -> str:
     """Return the reason for the order.
 
-    ``alike``: motion is estimated on frames of one size in any order, or not at all.
+    ``alike``: motion is estimated on frames of one size in any order, or not at all. ``learned`` is the
+    network that interpolates, if any.
     """
     if dirt:
         return f"the source has {dirt}, so the upscaler cleans the frames before any other stage sees them"
+    if learned:
+        return (
+            f"the source is clean, and {learned} interpolates upscaled frames better than small ones: "
+            "by 0.2 to 1.6 dB in most measurements (docs/orders.md)"
+        )
     if alike:
         return "the source is clean, and depth still sees the frames at their final size"
     return (
@@ -254,7 +269,7 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
         )
 
 
-def _alternative(found: _Found, light: bool) -> Choice:
+def _alternative(found: _Found, light: bool, order: str) -> Choice:
     if found.has("flicker", FLICKERING) and not found.has("noise", NOISY):
         return Choice(
             "order",
@@ -275,6 +290,12 @@ def _alternative(found: _Found, light: bool) -> Choice:
             "upscale last",
             "the least computation with such a light upscaler: every other stage runs at source size, and "
             "each view is upscaled independently",
+        )
+    if order == "default":
+        return Choice(
+            "order",
+            "depth first",
+            "it halves the depth computation and measured within 0.25 dB with builtin interpolation",
         )
     return Choice(
         "order",

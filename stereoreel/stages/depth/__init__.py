@@ -112,6 +112,7 @@ class DepthOptions(ModelOptions):
 
 
 OPTIONS = DepthOptions
+HALF_ON_CPU = False  # its networks run in float32 there by default, see ``stage.depth_type``
 FAITHFUL = False  # its output is not an image of the scene, or shows it at other positions
 
 

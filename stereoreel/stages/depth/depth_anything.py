@@ -20,7 +20,7 @@ from ...models import weights
 from ...nets import depth_anything
 from ...nets.depth_anything import PATCH
 from . import DepthOptions
-from .preprocess import PUBLISHED, antialiased, at_least, cubic, landscape_side
+from .preprocess import NATIVE, PUBLISHED, antialiased, at_least, cubic, landscape_side, short_side
 from .stage import NEAREST, DepthStage, batches, depth_batch_size, depth_type
 from .windows import stream
 
@@ -60,11 +60,10 @@ class DepthAnything:
 
         A video model gets a smaller short side for frames wider than 16:9.
         """
-        side = min(info.width, info.height)
-        if self.options.resolution != "native":
-            side = int(self.options.resolution)
-            if self.aligned:
-                side = landscape_side(info.height, info.width, side, PATCH)
+        side = short_side(info.height, info.width, self.options.resolution)
+        if self.aligned and self.options.resolution != NATIVE:
+            published = landscape_side(info.height, info.width, int(self.options.resolution), PATCH)
+            side = min(side, published)
         return at_least(info.height, info.width, side, PATCH)
 
     def input(self, frames: Tensor, height: int, width: int) -> Tensor:
@@ -77,7 +76,9 @@ class DepthAnything:
         kept = family.frames * (family.features + sum(family.outputs[2:])) // 8
         return (working + kept) * height * width * self.dtype.itemsize
 
-    def inverse_depth(self, pictures: Iterator[Tensor]) -> Iterator[Tensor]:
+    def inverse_depth(
+        self, pictures: Iterator[Tensor], frame: tuple[int, int] | None = None
+    ) -> Iterator[Tensor]:
         for depth in self._depth(pictures):
             yield 1 / (depth[:, 0] + NEAREST) if self.metric else depth[:, 0]
 

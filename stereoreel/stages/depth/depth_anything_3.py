@@ -21,7 +21,7 @@ from ...nets.depth_anything import PATCH
 from ...nets.depth_anything_3 import with_sky
 from . import DepthOptions, joined_views
 from .parallax import FOCAL
-from .preprocess import PUBLISHED, antialiased, in_two_steps, nearest_multiple, short_edge
+from .preprocess import PUBLISHED, antialiased, in_two_steps, nearest_multiple, short_edge, short_side
 from .stage import NEAREST, DepthStage, batches, depth_batch_size, depth_type
 from .windows import samples
 
@@ -60,18 +60,17 @@ class DepthAnything3:
 
     def size(self, info: ClipInfo) -> tuple[int, int]:
         """Return the model input's height and width: multiples of 14, the short side near ``resolution``."""
-        edges = short_edge(info.height, info.width, self._side(info.height, info.width))
+        side = short_side(info.height, info.width, self.options.resolution)
+        edges = short_edge(info.height, info.width, side)
         height, width = (nearest_multiple(edge, PATCH) for edge in edges)
         return height, width
-
-    def _side(self, height: int, width: int) -> int:
-        wanted = self.options.resolution
-        return min(height, width) if wanted == "native" else int(wanted)
 
     def input(self, frames: Tensor, height: int, width: int) -> Tensor:
         if self.options.resize != PUBLISHED:
             return antialiased(frames, height, width)
-        return in_two_steps(frames, height, width, self._side(*frames.shape[1:3]))
+        rows, columns = frames.shape[1:3]
+        side = short_side(rows, columns, self.options.resolution)
+        return in_two_steps(frames, height, width, side)
 
     def memory(self, height: int, width: int) -> int:
         family = self.net.family
@@ -81,7 +80,9 @@ class DepthAnything3:
         head = min(together, depth_anything_3.TOGETHER) * height * width * family.features
         return encoder + head * 2 * self.dtype.itemsize
 
-    def inverse_depth(self, pictures: Iterator[Tensor]) -> Iterator[Tensor]:
+    def inverse_depth(
+        self, pictures: Iterator[Tensor], frame: tuple[int, int] | None = None
+    ) -> Iterator[Tensor]:
         unit: Tensor | None = None  # the distance that counts as one
         for depth in self._depth(pictures):
             if unit is None:

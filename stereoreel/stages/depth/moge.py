@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import chain
 
@@ -15,7 +16,7 @@ from ...models import weights
 from ...nets import moge
 from ...nets.depth_anything import PATCH
 from . import DepthOptions
-from .preprocess import antialiased
+from .preprocess import antialiased, short_side
 from .stage import NEAREST, DepthStage, batches, depth_batch_size, depth_type
 
 MOST_TOGETHER = 8
@@ -40,11 +41,15 @@ class MoGe:
         self.nets: list[nn.Module] = [self.net]
 
     def size(self, info: ClipInfo) -> tuple[int, int]:
-        """Return the model input's height and width: multiples of 14, the short side near ``resolution``."""
-        short = min(info.width, info.height)
-        side = short if self.options.resolution == "native" else int(self.options.resolution)
+        """Return the model input's height and width: multiples of 14, the short side near ``resolution``.
+
+        As in the original, a number of tokens of the frame's aspect ratio.
+        """
+        aspect = info.width / info.height
+        side = short_side(info.height, info.width, self.options.resolution)
+        tokens = round((side / PATCH) ** 2 * max(aspect, 1 / aspect))
         height, width = (
-            max(1, round(edge * side / short / PATCH)) * PATCH for edge in (info.height, info.width)
+            max(1, round(math.sqrt(part))) * PATCH for part in (tokens / aspect, tokens * aspect)
         )
         return height, width
 
@@ -57,16 +62,21 @@ class MoGe:
         decoders = 256 * 3 * family.neck.widths[-1] + 64 * 3 * family.neck.widths[-2]
         return tokens * (family.width * (4 * 4 + 12 * self.dtype.itemsize) + decoders * self.dtype.itemsize)
 
-    def inverse_depth(self, pictures: Iterator[Tensor]) -> Iterator[Tensor]:
+    def inverse_depth(
+        self, pictures: Iterator[Tensor], frame: tuple[int, int] | None = None
+    ) -> Iterator[Tensor]:
         first = next(pictures, None)
         if first is None:
             return
         together = self._together(*first.shape[-2:])
-        for distance in map(Spread(self._distances), batches(chain([first], pictures), together)):
-            yield 1 / (distance + NEAREST)
+        # the original enlarges points, which keeps sharp edges sharp; snapped edges come from the frame
+        size = frame if self.options.edges == "smooth" else None
 
-    def _distances(self, frames: Tensor) -> Tensor:
-        return moge.distances(self.net(frames))
+        def distances(images: Tensor) -> Tensor:
+            return moge.distances(self.net(images, size))
+
+        for distance in map(Spread(distances), batches(chain([first], pictures), together)):
+            yield 1 / (distance + NEAREST)
 
     def _together(self, height: int, width: int) -> int:
         return depth_batch_size(self.device, height, width, MOST_TOGETHER)

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...image.resize import resize
 
 PUBLISHED = "published"  # the value of the option ``resize`` that follows the original
+NATIVE = "native"  # the value of the option ``resolution`` that is the frame's own size
+LONGEST = 4  # ratio of the edges up to which the short one has ``resolution`` pixels
+
+
+def short_side(height: int, width: int, resolution: str) -> int:
+    """Return the short edge of the model input for frames of this size, before it is rounded.
+
+    Frames longer than ``LONGEST`` get as many pixels as those of that ratio: the work of a transformer grows
+    with the square of them.
+    """
+    short, long = sorted((height, width))
+    if resolution == NATIVE:
+        return short
+    return max(1, int(int(resolution) * min(1.0, math.sqrt(LONGEST * short / long))))
 
 
 def antialiased(frames: Tensor, height: int, width: int) -> Tensor:
@@ -26,7 +42,7 @@ def cubic(frames: Tensor, height: int, width: int) -> Tensor:
 def in_two_steps(frames: Tensor, height: int, width: int, side: int) -> Tensor:
     """Resize to a short edge of ``side`` pixels, then to the size, as Depth Anything 3 does.
 
-    Each step averages areas if it shrinks, and is cubic if it enlarges; the original also rounds to 8 bits.
+    Each step averages areas if it shrinks, is cubic if it enlarges, and rounds to 8 bits.
     """
     rows, columns = frames.shape[1:3]
     between = short_edge(rows, columns, side)
@@ -38,6 +54,7 @@ def in_two_steps(frames: Tensor, height: int, width: int, side: int) -> Tensor:
             frames = cubic(frames, *target).clamp(0, 1).movedim(1, -1)
         else:
             frames = resize(frames, *target, method="area")
+        frames = (frames * 255).round() / 255
     return frames.movedim(-1, 1)
 
 
@@ -64,7 +81,7 @@ def at_least(height: int, width: int, side: int, multiple: int) -> tuple[int, in
 def landscape_side(height: int, width: int, side: int, multiple: int) -> int:
     """Return the short edge of Video Depth Anything's input, smaller for pictures wider than 16:9."""
     aspect = max(height, width) / min(height, width)
-    return round(int(side * 1.777 / aspect) / multiple) * multiple if aspect > 1.78 else side
+    return max(1, round(int(side * 1.777 / aspect) / multiple)) * multiple if aspect > 1.78 else side
 
 
 def nearest_multiple(edge: int, multiple: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
@@ -16,7 +17,10 @@ from ...image.edge_snap import snap
 from ...image.resize import resize
 from . import DepthOptions
 from .light import SteadyLight
+from .preprocess import LONGEST, NATIVE
 from .windows import SteadyRange
+
+log = logging.getLogger(__name__)
 
 # metres added to a distance before it is inverted, so that very near objects do not take the complete range
 NEAREST = 0.1
@@ -52,8 +56,13 @@ class DepthNetwork(Protocol):
         """Return the bytes it needs for input of this size, in addition to its weights."""
         ...
 
-    def inverse_depth(self, pictures: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Yield inverse depth ``[T, h, w]`` (larger is nearer) of images ``[T, 3, h, w]`` in 0..1."""
+    def inverse_depth(
+        self, pictures: Iterator[Tensor], frame: tuple[int, int] | None = None
+    ) -> Iterator[Tensor]:
+        """Yield inverse depth ``[T, h, w]`` (larger is nearer) of images ``[T, 3, h, w]`` in 0..1.
+
+        ``frame`` is the height and width of the clip, at which a model may return it if no edges are snapped.
+        """
         ...
 
 
@@ -65,20 +74,40 @@ class DepthStage:
     def __init__(self, network: DepthNetwork, options: DepthOptions, device: torch.device):
         self.network, self.options, self.device = network, options, device
         self.nets: list[nn.Module] = list(network.nets)
+        self._noted = False
 
     def memory(self, info: ClipInfo) -> int:
         return self.network.memory(*self.network.size(info))
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        self._note(shot.info)
         waiting: deque[Tensor] = deque()  # the frames whose depth is pending
         steady = SteadyRange(aligned=self.network.aligned)
         light = SteadyLight(self._inputs(frames, waiting, self.network.size(shot.info)))
         for level in light.dark():
             frame = waiting.popleft()
             yield self._finished(frame.new_full(frame.shape[:2], level), frame)[None]
-        raw = self.network.inverse_depth(light.pictures())
+        raw = self.network.inverse_depth(light.pictures(), (shot.info.height, shot.info.width))
         for depth in light.every(depth for chunk in raw for depth in steady(chunk)):
             yield self._finished(depth, waiting.popleft())[None]
+
+    def _note(self, info: ClipInfo) -> None:
+        """Log once if frames are so long that the model reads them smaller than at ``resolution``."""
+        wanted, edges = self.options.resolution, (info.height, info.width)
+        if self._noted or wanted == NATIVE or max(edges) <= LONGEST * min(edges):
+            return
+        side = min(self.network.size(info))
+        if side >= int(wanted):
+            return
+        self._noted = True
+        log.info(
+            "Depth reads frames of %dx%d at a short side of %d pixels, not %s, as they are longer than %d:1.",
+            info.width,
+            info.height,
+            side,
+            wanted,
+            LONGEST,
+        )
 
     def _inputs(
         self, frames: Iterable[Tensor], waiting: deque[Tensor], size: tuple[int, int]

@@ -22,7 +22,7 @@ from ...core.host import Host
 from ...models.intact import fault, first_line
 from ...models.weights import BREAKS
 from . import DepthOptions
-from .preprocess import antialiased
+from .preprocess import antialiased, short_side
 from .stage import NEAREST, DepthStage, batches, depth_batch_size, depth_type
 
 HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -232,11 +232,12 @@ class Network:
         if backbone is None or getattr(config, "is_hybrid", False) or backbone.model_type not in ANY_SHAPE:
             return _pair((config if backbone is None or config.is_hybrid else backbone).image_size)
         short, patch = min(info.width, info.height), backbone.patch_size
-        if backbone.model_type == "beit":
-            side, step = min(_pair(backbone.image_size)), 2 * patch
-        else:
-            side, step = short if self.options.resolution == "native" else int(self.options.resolution), patch
         edges = (info.height, info.width)
+        if backbone.model_type == "beit":
+            wanted, step = str(min(_pair(backbone.image_size))), 2 * patch
+        else:
+            wanted, step = self.options.resolution, patch
+        side = short_side(*edges, wanted)
         height, width = (max(1, round(edge * side / short / step)) * step for edge in edges)
         return height, width
 
@@ -247,7 +248,9 @@ class Network:
         channels = getattr(self.net.config, "fusion_hidden_size", 256)
         return self._together(height, width) * height * width * 4 * channels * self.dtype.itemsize
 
-    def inverse_depth(self, pictures: Iterator[Tensor]) -> Iterator[Tensor]:
+    def inverse_depth(
+        self, pictures: Iterator[Tensor], frame: tuple[int, int] | None = None
+    ) -> Iterator[Tensor]:
         first = next(pictures, None)
         if first is None:
             return

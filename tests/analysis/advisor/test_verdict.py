@@ -20,6 +20,7 @@ from stereoreel.models.lazy_stage import Plan
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow import orders
 from stereoreel.workflow.node_specs import BY_ID
+from tests.support.rife_nets import network
 
 HD = ClipInfo(1920, 1080, Fraction(25), 5000)
 CLEAN = {
@@ -51,6 +52,17 @@ def test_clean_source_is_upscaled_directly_before_depth(host):
     found = advised(host)
     assert found.order == "upscale before depth" and found.alternative.value == "upscale last"
     assert found.kinds.index("interpolate") < found.kinds.index("vsr") == found.kinds.index("depth") - 1
+
+
+def test_a_trained_interpolation_network_gets_upscaled_frames(host, tmp_path):
+    folder = tmp_path / "models" / "rife"
+    folder.mkdir(parents=True)
+    torch.save(network("4.26").state_dict(), folder / "flownet.pkl")
+    found = advised(host)
+    assert found.order == "default" and "rife-flownet" in found.choices[0].why
+    assert found.alternative.value == "upscale last"
+    smooth = advised(host, HD.replace(fps=Fraction(60)))
+    assert smooth.order == "upscale before depth" and "rife" not in smooth.choices[0].why
 
 
 @pytest.mark.parametrize(
