@@ -25,7 +25,7 @@ from .error_context import naming
 from .host import Host
 from .meter import Meter
 from .partition import pieces
-from .per_eye import TIME, fan_out, merge_views, ports
+from .per_eye import TIME, fan_out, gathered, merge_views, ports
 from .pipeline import MOST_STAGES, Handed, Pipeline, StageThread, launched, stages_at_once
 from .transforms import Weightless
 
@@ -174,6 +174,7 @@ class _Reader:
         self.producer, self.info, self.clip, self.gives = producer, clip.info, clip, gives
         self.waiting: deque[Handed] = deque()
         self.taken = 0
+        self.length = 1  # of the chunk read last
 
     @property
     def ready(self) -> int:
@@ -198,6 +199,7 @@ class _Reader:
             self.waiting.popleft()
             self.producer.changed()
         self.taken += count
+        self.length = count
         return chunk
 
     def read_exactly(self, count: int, label: str, first: _Reader) -> Tensor:
@@ -267,6 +269,14 @@ class _Producer:
         """
         return len(self.readers) > 1 or not (self.stage is None or isinstance(self.stage, Weightless))
 
+    @property
+    def gathers(self) -> bool:
+        """Whether its output has chunks as long as its input, though the stage computes frame by frame.
+
+        The stages after it then work in batches, which a CPU does not gain from.
+        """
+        return self.run.host.device.type != "cpu" and not isinstance(self.stage, Weightless)
+
     def owns(self) -> frozenset[int]:
         """Return the ids of its stage and networks, which another one may share."""
         if self.stage is None:
@@ -319,7 +329,8 @@ class _Producer:
             if start == stop:
                 continue
             chunks = read_in_step(self.inputs, stop - start, self.most, self.label)
-            yield from self._one_shot(stage, Shot(start, info), chunks)
+            made = self._one_shot(stage, Shot(start, info), chunks)
+            yield from gathered(made, lambda: self.inputs[0].length) if self.gathers else made
 
     def _one_shot(
         self, stage: Stage, shot: Shot, chunks: Iterator[tuple[Tensor, ...]]

@@ -12,6 +12,7 @@ import torch
 from stereoreel.core import cancel, pipeline
 from stereoreel.core.clip import apply
 from stereoreel.core.meter import Meter
+from stereoreel.core.per_eye import gathered
 from stereoreel.core.pull import frames, pull
 from stereoreel.models.lazy_stage import Plan
 from tests.support.counting import Counting
@@ -248,3 +249,27 @@ next(running)
 
 def test_python_ends_with_a_pull_that_is_not_finished():
     subprocess.run([sys.executable, "-c", FORGETFUL], check=True, timeout=120)
+
+
+@pytest.mark.parametrize(("device", "lengths"), [("cpu", {1}), ("meta", {4, 3})])
+def test_stages_on_a_gpu_keep_the_length_of_chunks(device, lengths, tensor_clip, host):
+    """A stage that yields single frames feeds the next one in batches, on any device but a CPU."""
+
+    class Single(Counting):
+        def __call__(self, shot, chunks):
+            for chunk in chunks:
+                yield from chunk.split(1)
+
+    host.device = torch.device(device)
+    single, seen = apply(Single(None), tensor_clip(frames=11, cuts=(4,)))["clip"], set()
+    made = frames(stage(lambda chunk: seen.add(len(chunk)) or chunk, single), host, 4)
+    assert len(made) == 11 and seen == lengths
+
+
+def test_joined_chunks_hold_the_same_frames():
+    images = torch.rand(2, 7, 4, 6, 1)
+    given = [{"clip": part, "holes": 1 - part} for part in images.split((1, 3, 1, 1, 1), 1)]
+    made = list(gathered(iter(given), lambda: 3))
+    assert [one["clip"].shape[1] for one in made] == [4, 3]
+    assert torch.equal(torch.cat([one["clip"] for one in made], 1), images)
+    assert torch.equal(torch.cat([one["holes"] for one in made], 1), 1 - images)
