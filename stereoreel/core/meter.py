@@ -44,7 +44,7 @@ class Meter:
         self.costs: dict[str, Cost] = {}
         self.elapsed = 0.0
         self._memory = memory and reset_peak()
-        self.in_turn = self._memory
+        self.in_turn = memory
         self._lock = threading.Lock()
         self._here = threading.local()
         self._at_work: list[str] = []  # in the order in which they began

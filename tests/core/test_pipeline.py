@@ -22,10 +22,10 @@ SOON = 20  # seconds; only a fault waits so long
 
 
 @pytest.fixture(autouse=True)
-def two_cores():
-    """Let two stages compute at the same time on any machine; no test leaves a thread."""
+def four_cores():
+    """Let stages compute at the same time on any machine; no test leaves a thread."""
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(4)
     yield
     torch.set_num_threads(before)
     gc.collect()
@@ -172,7 +172,7 @@ def test_stages_run_without_gradients_on_all_cores(tensor_clip, host):
 
     frames(stage(look, tensor_clip()), host, 1)
     [(inference, cores, thread)] = seen
-    assert inference and cores == 2 and thread is not threading.current_thread()
+    assert inference and cores == 4 and thread is not threading.current_thread()
 
 
 def test_stages_that_share_a_network_take_turns(tensor_clip, host):
@@ -191,6 +191,13 @@ def test_stages_that_share_a_network_take_turns(tensor_clip, host):
     ]
     all_of(clips, host)
     assert max(most) == 1
+
+
+def test_two_cores_take_turns(tensor_clip, host):
+    torch.set_num_threads(2)
+    threads = set()
+    frames(stage(lambda chunk: threads.add(threading.current_thread()) or chunk, tensor_clip()), host, 1)
+    assert threads == {threading.current_thread()}
 
 
 def test_long_chains_take_turns(tensor_clip, host):
@@ -234,8 +241,7 @@ def test_time_of_stages_at_the_same_time_is_counted_once(tensor_clip, host):
 
 FORGETFUL = """
 import torch
-torch.set_num_threads(2)
-from pathlib import Path
+torch.set_num_threads(4)
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.pull import pull
 from stereoreel.core.tensor_source import TensorSource
