@@ -264,6 +264,4 @@ def launched(device: torch.device) -> torch.cuda.Event | None:
     """Return an event after everything that this thread has launched on a GPU; None elsewhere."""
     if device.type != "cuda":
         return None
-    event = torch.cuda.Event()
-    event.record(torch.cuda.current_stream(device))
-    return event
+    return torch.cuda.current_stream(device).record_event()

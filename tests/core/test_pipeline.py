@@ -13,8 +13,10 @@ from stereoreel.core import cancel, pipeline
 from stereoreel.core.clip import apply
 from stereoreel.core.meter import Meter
 from stereoreel.core.per_eye import gathered
+from stereoreel.core.pipeline import Handed, launched
 from stereoreel.core.pull import frames, pull
 from stereoreel.models.lazy_stage import Plan
+from tests.support import cuda_stand_in
 from tests.support.counting import Counting
 from tests.support.lookahead import in_turn
 
@@ -279,3 +281,19 @@ def test_joined_chunks_hold_the_same_frames():
     assert [one["clip"].shape[1] for one in made] == [4, 3]
     assert torch.equal(torch.cat([one["clip"] for one in made], 1), images)
     assert torch.equal(torch.cat([one["holes"] for one in made], 1), 1 - images)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_chunk_on_a_gpu_waits_for_the_stream_that_computes_it(told, monkeypatch):
+    with cuda_stand_in.device(monkeypatch):
+        with torch.cuda.stream(torch.cuda.Stream()):
+            chunk = torch.empty(2, 4, 6, 3, device=cuda_stand_in.CUDA).add_(1)
+            handed = Handed(chunk, launched(chunk.device) if told else None)
+            del chunk
+        if not told:
+            with pytest.raises(AssertionError, match="does not wait"):
+                handed.taken().add_(1)
+            return
+        handed.taken().add_(1)
+        del handed  # its memory returns to the other stream, which raises if this one may still use it
+        torch.empty(1, device=cuda_stand_in.CUDA)
