@@ -1,10 +1,11 @@
 """``python -m stereoreel``: the terminal; see ``cli``."""
 
-from .cli import interrupt, passive_waiting
+from .cli import interrupt, passive_waiting, share_heaps
 
 if __name__ == "__main__":
     interrupt.listen()  # before the imports that take a second
 passive_waiting()
+share_heaps()
 
 import torch
 

@@ -6,9 +6,10 @@ import ctypes
 import gc
 import logging
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,38 +32,45 @@ class Cost:
 
 
 class Meter:
-    """Charges time to the innermost stage at work, not to the stages that wait for it.
+    """Charges time to the innermost stage at work in a thread, not to the stages that wait for it.
 
+    ``elapsed`` are the seconds in which any stage was at work; where stages work at the same time, it is less
+    than the sum of theirs.
     ``memory=True`` also follows peak resident memory, if Linux lets the process reset its own high-water
-    mark.
+    mark; then stages take turns (``in_turn``), so that each has its own.
     """
 
     def __init__(self, memory: bool = False):
         self.costs: dict[str, Cost] = {}
+        self.elapsed = 0.0
         self._memory = memory and reset_peak()
-        self._stack: list[str] = []
+        self.in_turn = memory
+        self._lock = threading.Lock()
+        self._here = threading.local()
+        self._at_work: list[str] = []  # in the order in which they began
         self._since, self._base = time.perf_counter(), 0
 
     @property
     def now(self) -> str:
-        """The stage at work."""
-        return self._stack[-1] if self._stack else ""
+        """A stage at work, the one that began last."""
+        return next(reversed(self._at_work), "")
 
     @contextmanager
     def turn(self, label: str):
-        self._book()
-        self._stack.append(label)
+        """Charge the time inside to a stage; to none if the label is empty, for a stage that waits."""
+        stack = self._here.__dict__.setdefault("stack", [])
+        self._change(stack, lambda: stack.append(_Turn(label)))
         try:
             yield
         finally:
-            self._book()
-            self._stack.pop()
+            self._change(stack, stack.pop)
 
     def count(self, label: str, frames: int, most: int = 0) -> None:
         """Record the frames that a stage computed at a time, and how many were allowed."""
-        cost = self._cost(label)
-        cost.frames += frames
-        cost.chunk, cost.most = max(cost.chunk, frames), most
+        with self._lock:
+            cost = self._cost(label)
+            cost.frames += frames
+            cost.chunk, cost.most = max(cost.chunk, frames), most
 
     def note(self, label: str, counts: Mapping[str, int]) -> None:
         """Store and log a stage's counts."""
@@ -73,18 +81,38 @@ class Meter:
     def _cost(self, label: str) -> Cost:
         return self.costs.setdefault(label, Cost())
 
-    def _book(self) -> None:
-        """Charge the time since the last booking to the stage on top, and restart the clock."""
-        now = time.perf_counter()
-        if self._stack:
-            cost = self._cost(self._stack[-1])
-            cost.seconds += now - self._since
+    def _change(self, stack: list[_Turn], change: Callable[[], object]) -> None:
+        """Charge this thread's time since its last change to the stage on top, then change the stack."""
+        self._synchronize()
+        with self._lock:
+            now = time.perf_counter()
+            if self._at_work:
+                self.elapsed += now - self._since
+            if stack and (label := stack[-1].label):
+                cost = self._cost(label)
+                cost.seconds += now - stack[-1].since
+                self._at_work.remove(label)
+                if self._memory:
+                    cost.memory = max(cost.memory, resident("VmHWM") - self._base)
+            change()
             if self._memory:
-                cost.memory = max(cost.memory, resident("VmHWM") - self._base)
-        if self._memory:
-            reset_peak()
-            self._base = resident("VmRSS")
-        self._since = time.perf_counter()
+                reset_peak()
+                self._base = resident("VmRSS")
+            self._since = time.perf_counter()
+            if stack and stack[-1].label:
+                stack[-1].since = self._since
+                self._at_work.append(stack[-1].label)
+
+    def _synchronize(self) -> None:
+        """Wait until the stage's work is done, if it goes on elsewhere."""
+
+
+@dataclass
+class _Turn:
+    """A stage at work, and since when its time is not charged."""
+
+    label: str
+    since: float = 0.0
 
 
 def format_counts(counts: Mapping[str, int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -49,6 +49,26 @@ def merge_views(left: Iterator[Chunk], right: Iterator[Chunk]) -> Iterator[dict[
             port: torch.stack([one[port].narrow(TIME, 0, count) for one in pending]) for port in pending[0]
         }
         pending = [_remaining(one, count) for one in pending]
+
+
+def gathered(chunks: Iterator[Chunk], enough: Callable[[], int]) -> Iterator[Chunk]:
+    """Yield the same frames in chunks of ``enough()`` frames or more, but for the last one."""
+    held: list[dict[str, Tensor]] = []
+    count = 0
+    for chunk in chunks:
+        held.append(ports(chunk))
+        count += next(iter(held[-1].values())).shape[TIME]
+        if count >= enough():
+            yield _joined(held)
+            held, count = [], 0
+    if held:
+        yield _joined(held)
+
+
+def _joined(held: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    if len(held) == 1:
+        return held[0]
+    return {port: torch.cat([one[port] for one in held], TIME) for port in held[0]}
 
 
 def _remaining(given: dict[str, Tensor], count: int) -> dict[str, Tensor]:

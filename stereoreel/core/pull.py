@@ -6,13 +6,15 @@ computed once.
 Usually a stage that needs frames runs its upstream stage, and so on to the source. Python's stack holds about
 a hundred stages of that; in a chain of more than ``DEEP`` the pull computes a stage's inputs beforehand, one
 stage after the other.
+
+Where there are cores for it, stages work at the same time (``pipeline``), with the same results.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +25,9 @@ from .error_context import naming
 from .host import Host
 from .meter import Meter
 from .partition import pieces
-from .per_eye import TIME, fan_out, merge_views, ports
+from .per_eye import TIME, fan_out, gathered, merge_views, ports
+from .pipeline import MOST_STAGES, Handed, Pipeline, StageThread, launched, stages_at_once
+from .transforms import Weightless
 
 # of float32: what a stage may read or return at a time
 CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}
@@ -83,6 +87,7 @@ class _Run:
         self.deep = False
         self.hooks: list = []
         self.placed: object = None  # ComfyUI tracks what it placed weakly: this reference keeps it
+        self.pipeline: Pipeline | None = None  # None: stages take turns
 
     @property
     def levels(self) -> int:
@@ -120,6 +125,23 @@ class _Run:
         # two stages may share a network
         modules = {id(module): module for net in nets for module in net.modules()}
         self.hooks = [module.register_forward_pre_hook(_check) for module in modules.values()]
+        at_once = list(filter(_Producer.deserves_thread, producers))
+        alone = self.meter.in_turn or stages_at_once(self.host.device) < 2
+        if not alone and 0 < len(at_once) <= MOST_STAGES:
+            self.pipeline = Pipeline(self.host.device)
+            for producer in at_once:
+                producer.thread = StageThread(self.pipeline, producer)
+            self.pipeline.start()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Poll while a stage computes: the host, or in a stage's thread whether the pull has ended."""
+        if self.pipeline and self.pipeline.here:
+            yield
+            return
+        self.host.tick(*self.done)
+        with cancel.polling(self.tick):
+            yield
 
     def tick(self, *_) -> None:
         """Poll the host between two frames, or two layers of a network, without reporting progress."""
@@ -129,6 +151,8 @@ class _Run:
         return self.chunk_frames or frames_at_once(self.host.device, *sides)
 
     def close(self) -> None:
+        if self.pipeline:
+            self.pipeline.close()
         for hook in self.hooks:
             hook.remove()
         for producer in reversed(list(self.producers.values())):
@@ -148,29 +172,34 @@ class _Reader:
 
     def __init__(self, producer: _Producer, clip: Clip, gives: Iterable[ClipInfo]):
         self.producer, self.info, self.clip, self.gives = producer, clip.info, clip, gives
-        self.waiting: deque[Tensor] = deque()
+        self.waiting: deque[Handed] = deque()
         self.taken = 0
+        self.length = 1  # of the chunk read last
 
     @property
     def ready(self) -> int:
-        """The number of frames in the chunk that is read next."""
-        return self.waiting[0].shape[TIME] if self.waiting else 0
+        """The number of frames in the chunk that is read next; 0 if none waits."""
+        return self.waiting[0].chunk.shape[TIME] if self.waiting else 0
 
     @property
     def buffered(self) -> int:
-        return sum(chunk.shape[TIME] for chunk in self.waiting)
+        return sum(handed.chunk.shape[TIME] for handed in self.waiting)
 
     def read(self, most: int) -> Tensor | None:
         """Return the next frames, at most ``most``, or None at the end."""
         while not self.waiting:
-            if not self.producer.advance():
+            if not self.producer.advance(self):
                 return None
-        chunk = self.waiting.popleft()
+        chunk = self.waiting[0].taken()
         count = min(most, chunk.shape[TIME])
         if count < chunk.shape[TIME]:
-            self.waiting.appendleft(chunk.narrow(TIME, count, chunk.shape[TIME] - count))
+            self.waiting[0] = Handed(chunk.narrow(TIME, count, chunk.shape[TIME] - count))
             chunk = chunk.narrow(TIME, 0, count)
+        else:
+            self.waiting.popleft()
+            self.producer.changed()
         self.taken += count
+        self.length = count
         return chunk
 
     def read_exactly(self, count: int, label: str, first: _Reader) -> Tensor:
@@ -212,6 +241,7 @@ class _Producer:
         self.level: int = 1 + max((reader.producer.level for reader in inputs), default=-1)
         self.most = 1  # frames to move at a time
         self.ended = False
+        self.thread: StageThread | None = None  # None: its reader computes it
 
     def read(self, clip: Clip, gives: Iterable[ClipInfo]) -> _Reader:
         self.readers.append(_Reader(self, clip, gives))
@@ -232,8 +262,37 @@ class _Producer:
         needed = getattr(self.stage, "memory", None)
         return needed(*(reader.info for reader in self.inputs)) if needed else 0
 
-    def advance(self) -> bool:
-        """Compute one more chunk. Return False at the end."""
+    def deserves_thread(self) -> bool:
+        """Whether it is worth a thread, or needs one because several threads read it.
+
+        A source has a thread that decodes already.
+        """
+        return len(self.readers) > 1 or not (self.stage is None or isinstance(self.stage, Weightless))
+
+    @property
+    def gathers(self) -> bool:
+        """Whether its output has chunks as long as its input, though the stage computes frame by frame.
+
+        The stages after it then work in batches, which a CPU does not gain from.
+        """
+        return self.run.host.device.type != "cpu" and not isinstance(self.stage, Weightless)
+
+    def owns(self) -> frozenset[int]:
+        """Return the ids of its stage and networks, which another one may share."""
+        if self.stage is None:
+            return frozenset()
+        return frozenset({id(self.stage)}.union(id(one) for net in self.stage.nets for one in net.modules()))
+
+    def changed(self) -> None:
+        """Tell the threads that a chunk was handed over or read."""
+        if self.thread:
+            self.thread.wake()
+
+    def advance(self, reader: _Reader) -> bool:
+        """Compute one more chunk, or wait for the reader's next one. Return False at the end."""
+        if self.thread:
+            with self.run.watched(), self.run.meter.turn(""):
+                return self.thread.wait_for(reader)
         if self.run.deep:
             self.run.prepare(self)
         return self.make()
@@ -248,17 +307,19 @@ class _Producer:
         return None
 
     def make(self) -> bool:
-        self.run.host.tick(*self.run.done)
+        """Compute one more chunk for every reader. Return False at the end."""
         turn = self.run.meter.turn(self.label)
-        with naming(self.label), turn, torch.inference_mode(), cancel.polling(self.run.tick):
+        with self.run.watched(), naming(self.label), turn, torch.inference_mode():
             chunk = next(self.work, None) if self.work else None
         if chunk is None:
             self.ended = True
             return False
         result = ports(chunk)
-        for reader in self.readers:
-            reader.waiting.append(result[reader.clip.port])
+        done = launched(self.run.host.device) if self.thread else None
         self.run.meter.count(self.label, next(iter(result.values())).shape[TIME], self.most)
+        for reader in self.readers:
+            reader.waiting.append(Handed(result[reader.clip.port], done))
+        self.changed()
         return True
 
     def _shots(self, stage: Stage) -> Generator[Tensor | dict[str, Tensor], None, None]:
@@ -268,7 +329,8 @@ class _Producer:
             if start == stop:
                 continue
             chunks = read_in_step(self.inputs, stop - start, self.most, self.label)
-            yield from self._one_shot(stage, Shot(start, info), chunks)
+            made = self._one_shot(stage, Shot(start, info), chunks)
+            yield from gathered(made, lambda: self.inputs[0].length) if self.gathers else made
 
     def _one_shot(
         self, stage: Stage, shot: Shot, chunks: Iterator[tuple[Tensor, ...]]
@@ -286,9 +348,14 @@ class _Producer:
         left, right = ways[: len(self.inputs)], ways[len(self.inputs) :]
         yield from merge_views(stage(shot, *left), stage(shot, *right))
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Stop computing; in its own thread if it has one."""
         if self.work is not None:
             self.work.close()
+
+    def close(self) -> None:
+        if not self.thread:
+            self.stop()
         self.run.meter.note(self.label, getattr(self.stage, "counts", {}))
         self.stage = self.work = None
 

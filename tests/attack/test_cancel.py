@@ -74,7 +74,7 @@ def run(clip: Clip, host: Headless) -> None:
 
 @pytest.fixture
 def one_thread():
-    """Compute on one thread, which cannot ask while others work."""
+    """Compute on one thread: others do not ask the host, nor can it while they work."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -93,7 +93,7 @@ NETS = [(Compact, {"layers": 4}), (RRDBNet, {"blocks": 2})]
 
 
 @pytest.mark.parametrize("net", NETS, ids=["compact", "esrgan"])
-def test_networks_check_before_every_layer_and_stop(net, tmp_path):
+def test_networks_check_before_every_layer_and_stop(net, tmp_path, one_thread):
     (tmp_path / "upscale").mkdir()
     save(random_net(net[0], **net[1]), tmp_path / "upscale" / "net.safetensors")
     every = Pressed()

@@ -1,6 +1,14 @@
 """How far a stage reads ahead of its output."""
 
+from stereoreel.core.meter import Meter
 from stereoreel.core.pull import pull
+
+
+def in_turn() -> Meter:
+    """Return a meter of a pull whose stages take turns, so that none runs ahead of its reader."""
+    meter = Meter()
+    meter.in_turn = True
+    return meter
 
 
 def lookahead(source, made, host, chunk: int) -> tuple[int, int]:
@@ -15,7 +23,7 @@ def lookahead(source, made, host, chunk: int) -> tuple[int, int]:
 
     source.maker.chunks = chunks
     count, worst = 0, 0
-    for (one,) in pull(made, host, chunk):
+    for (one,) in pull(made, host, chunk, in_turn()):
         count += one.shape[-4]
         worst = max(worst, read - count)
     return count, worst

@@ -71,7 +71,7 @@ class Run:
 
     @property
     def booked(self) -> float:
-        """The seconds that stages were running."""
+        """The seconds that stages were running, those at the same time added up."""
         return sum(cost.seconds for cost in self.meter.costs.values())
 
 

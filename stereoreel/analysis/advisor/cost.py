@@ -121,7 +121,7 @@ def _affordable(runs: Sequence[Run], left: float, whole: int) -> int:
     slower.
     """
     last = runs[-1]
-    pace = max(last.booked if len(runs) == 1 else last.seconds, 1e-6) / last.frames
+    pace = max(last.meter.elapsed if len(runs) == 1 else last.seconds, 1e-6) / last.frames
     frames = min(whole, int(0.8 * left / pace))
     if len(runs) == 1 and frames < whole:
         return min(whole, max(frames // 4, 2 * FIRST))

@@ -28,7 +28,8 @@ def frames_by_stage(clips: Sequence[Clip]) -> dict[str, int]:
 def rates_of(clips: Sequence[Clip], run: Run) -> dict[str, float]:
     """Return the seconds of each stage per frame of the finished film.
 
-    Extra frames that a stage computes for excerpts are excluded.
+    Extra frames that a stage computes for excerpts are excluded. Of the seconds in which several stages work,
+    each counts for a part, so that the sum is the film's.
     """
     whole, sources = (
         frames_by_stage(clips),
@@ -36,8 +37,10 @@ def rates_of(clips: Sequence[Clip], run: Run) -> dict[str, float]:
     )
     waited = sum(run.meter.costs[label].seconds for label in sources if label in run.meter.costs)
     punctual = max(0.0, 1 - run.late / waited) if waited else 1.0
+    shared = min(1.0, run.meter.elapsed / run.booked) if run.booked else 1.0
     return {
         label: cost.seconds
+        * shared
         * (punctual if label in sources else 1.0)
         / max(1, cost.frames)
         * whole[label]

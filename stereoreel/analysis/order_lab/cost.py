@@ -25,6 +25,7 @@ class DeviceMeter(Meter):
 
     def __init__(self, device: torch.device):
         super().__init__(memory=device.type != "cuda")
+        self.in_turn = True
         if self._memory:
             give_back()
         self._device, self._peak, self._start = device, 0, resident()
@@ -38,9 +39,8 @@ class DeviceMeter(Meter):
         peak = torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else self._peak
         return max(0, peak - self._start)
 
-    def _book(self) -> None:
+    def _synchronize(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        if self._memory and self._stack:
+        if self._memory and self.now:
             self._peak = max(self._peak, resident("VmHWM"))
-        super()._book()
