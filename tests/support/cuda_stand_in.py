@@ -122,6 +122,8 @@ class Device(TorchDispatchMode):
         )
         self.answer = None  # what every value that the host reads shall be
         self.reached = Counter()  # how far the host knows the streams to be
+        self.passing = set()  # keys of the places that may be given back
+        self.launched = Counter()  # by the operations' names
         self.launches = self.up = self.down = self.allocations = 0
         self.pools = Counter()  # freed memory that torch keeps, by kind and size
 
@@ -170,7 +172,9 @@ class Device(TorchDispatchMode):
         view = outs and not changed and not new and all(key(out) in held for out in outs)
         # the host's own work belongs to no stream
         if not view and any(one.is_cuda for one in (*given, *outs)):
-            self.launches += self.recording is None and "empty" not in str(function)
+            if self.recording is None and (changed or outs) and "empty" not in str(function):
+                self.launches += 1
+                self.launched[str(function)] += 1
             used = [(self.place(one), *reach(one), any(one is other for other in changed)) for one in given]
             self.use([*used, *((place, 0, math.inf, True) for place in new)])
             del used
@@ -224,6 +228,7 @@ class Device(TorchDispatchMode):
         if at not in self.places:
             self.places[at] = Place(self.current, StorageWeakRef(tensor.untyped_storage()), pinned)
             self.places[at].stays = self.recording is not None  # a graph's memory is not shared
+            self.passing.add(at)
             if tensor.is_cuda or pinned:
                 size = -(-tensor.untyped_storage().nbytes() // BLOCK) * BLOCK
                 pool = self.places[at].pool = ("pinned" if pinned else self.current, size)
@@ -249,7 +254,10 @@ class Device(TorchDispatchMode):
 
     def collect(self):
         """Return unreferenced places to their owners, which may reuse them immediately."""
-        for at in [at for at, place in self.places.items() if not place.stays and place.weak.expired()]:
+        for at in [at for at in self.passing if self.places[at].stays or self.places[at].weak.expired()]:
+            self.passing.remove(at)
+            if self.places[at].stays:
+                continue
             place = self.places.pop(at)
             if place.pool:
                 self.pools[place.pool] += 1
