@@ -39,10 +39,12 @@ def grid(height: int, width: int, device: torch.device) -> Tensor:
 def sample(image: Tensor, places: Tensor, padding: str = "zeros") -> Tensor:
     """Sample ``image`` at ``places`` ``[N, 2, h, w]``, (x, y) in its pixels."""
     # side by side: a tensor of both sides would make the host wait for a GPU
-    inside = [(2 * place.float() + 1) / side - 1 for place, side in zip(places.unbind(1), image.shape[:-3:-1])]
-    return F.grid_sample(image.float(), torch.stack(inside, -1), padding_mode=padding, align_corners=False).to(
-        image.dtype
-    )
+    inside = [
+        (2 * place.float() + 1) / side - 1 for place, side in zip(places.unbind(1), image.shape[:-3:-1])
+    ]
+    return F.grid_sample(
+        image.float(), torch.stack(inside, -1), padding_mode=padding, align_corners=False
+    ).to(image.dtype)
 
 
 class Convolution(nn.Module):

@@ -25,7 +25,10 @@ from torch.utils._pytree import tree_leaves
 CUDA = torch.device("cuda", 0)
 BLOCK = 512  # bytes: torch's pools hand out multiples
 # operations that read a value, and what makes an answer of their kind
-READING = {torch.ops.aten._local_scalar_dense.default: lambda answer: answer, torch.ops.aten.equal.default: bool}
+READING = {
+    torch.ops.aten._local_scalar_dense.default: lambda answer: answer,
+    torch.ops.aten.equal.default: bool,
+}
 
 
 class Event:
@@ -82,7 +85,9 @@ class Cost(NamedTuple):
     waits: list
 
     def a_frame(self, frames):
-        return f"{self.launches / frames:.0f} launches, {(self.up + self.down) / frames / 1024:.1f} KiB a frame"
+        return (
+            f"{self.launches / frames:.0f} launches, {(self.up + self.down) / frames / 1024:.1f} KiB a frame"
+        )
 
 
 class Op(NamedTuple):

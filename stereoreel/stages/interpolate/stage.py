@@ -141,9 +141,7 @@ class InterpolationStage:
 
 def moments(shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None) -> Iterator[Moment]:
     number = shot.start
-    chunks: Iterable[tuple[Tensor, Marks | None]] = (
-        zip(frames, repeat(None)) if shot.live else marked(frames)
-    )
+    chunks: Iterable[tuple[Tensor, Marks | None]] = zip(frames, repeat(None)) if shot.live else marked(frames)
     for (chunk, equal), depths in zip(chunks, repeat(None) if depth is None else depth):
         for index in range(chunk.shape[-4]):
             moment = Moment(

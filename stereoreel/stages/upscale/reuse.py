@@ -48,8 +48,10 @@ def groups(
         for chunk, equal in (marked(frames) if exact else ((chunk, None) for chunk in frames))
         for left, frame, repeats in zip(range(len(chunk), 0, -1), chunk, equal or repeat(None))
     ):
-        if last is None or threshold is None or not (
-            same(frame, last, threshold) if repeats is None else repeats()
+        if (
+            last is None
+            or threshold is None
+            or not (same(frame, last, threshold) if repeats is None else repeats())
         ):
             fresh.append(frame)
             numbers.append(number)

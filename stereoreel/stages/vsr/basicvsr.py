@@ -203,7 +203,9 @@ class BasicVSRStage:
         if frame.shape[-1] < 3:
             image = image.mean(-1, keepdim=True)
         if frame.shape[-1] > 3:
-            image = torch.cat([image, self._resize(frame[None, ..., 3:].to(self.device).float(), tall, wide)], -1)
+            image = torch.cat(
+                [image, self._resize(frame[None, ..., 3:].to(self.device).float(), tall, wide)], -1
+            )
         return image.to(torch.float32 if image.device.type == "cpu" else torch.float16)
 
 
