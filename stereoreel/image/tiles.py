@@ -65,7 +65,7 @@ class Grid:
         return frame
 
     def disagreement(self, tiles: Tensor, scale: int = 1) -> Tensor:
-        """Return how far neighbouring tiles differ in their blended area: a scalar in 0..1, mean of the worst seam."""
+        """Return how far neighbouring tiles differ where they are blended: of the worst seam, in 0..1."""
         worst = tiles.new_zeros(())
         tall, wide = len(self.tops), len(self.lefts)
         table = tiles.view(tall, wide, *tiles.shape[1:])

@@ -84,25 +84,25 @@ def depth_of(family, **edges):
     return stage
 
 
-def pair(device, tmp_path):
-    return ForwardWarp(resolve(stereo.OPTIONS, {}), cuda.CUDA)
+def pair(device, tmp_path, **options):
+    return ForwardWarp(resolve(stereo.OPTIONS, options), cuda.CUDA)
 
 
 # what makes a stage, the most launches that it may need for a source frame, the chunks after which its
 # batches fall alike, and those before the steady state
 STAGES = {
-    "resize": (resized, 6, 1, 3),
+    "resize": (resized, 7, 1, 3),
     "upscaler": (upscaled, 30, 1, 4),
     "basicvsr": (restored, 510, 2, 10),
     "rife": (interpolated, 33, 1, 4),
     "depth": (depth_of(depth_nets.TINY), 590, 1, 3),
-    "video depth": (depth_of(depth_nets.TINY_VIDEO, edges="smooth"), 220, 11, 39),
+    "video depth": (depth_of(depth_nets.TINY_VIDEO, edges="smooth"), 70, 11, 28),
     "stereo": (pair, 890, 1, 2),
 }
 
 
-def chunks(count, channels=3):
-    for _ in range(count):
+def chunks(channels=3):
+    while True:
         yield torch.rand(TOGETHER, HEIGHT, WIDTH, channels, device=cuda.CUDA)
 
 
@@ -120,8 +120,8 @@ class Taken:
 
 def cost_of(device, stage, period, warm):
     """Return what ``period`` chunks cost after the first ``warm`` ones."""
-    frames = Taken(chunks(warm + period))
-    inputs = [frames, chunks(warm + period, 1)] if isinstance(stage, ForwardWarp) else [frames]
+    frames = Taken(chunks())
+    inputs = [frames, chunks(1)] if isinstance(stage, ForwardWarp) else [frames]
     work = stage(Shot(0, ClipInfo(WIDTH, HEIGHT, Fraction(25), 1000)), *map(iter, inputs))
 
     def run_until(last):

@@ -11,7 +11,7 @@ error, unless the value has arrived by a copy whose event the host has waited fo
 
 import math
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -330,6 +330,8 @@ def device(monkeypatch):
     }
     for name, answer in answers.items():
         monkeypatch.setattr(torch.cuda, name, answer)
+    # which would hide the operations that others consist of
+    monkeypatch.setattr(torch, "inference_mode", lambda mode=True: torch.no_grad() if mode else nullcontext())
     monkeypatch.setattr(
         torch.Tensor, "record_stream", lambda tensor, stream: made.place(tensor).recorded.add(stream)
     )
