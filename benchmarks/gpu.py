@@ -1,4 +1,4 @@
-"""Everything that a GPU must still show, in one run that fits into a short lease.
+"""Everything that a GPU must show, in one run that fits into a short lease.
 
     python benchmarks/gpu.py [--minutes 8] [--out gpu.json] [--only PART ...] [--quick] [--json]
 
@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 GB = 1 << 30
 CAPS = (8, 12, 24)
+FLASHVSR = ("512x512x2", "704x384x2")  # the second one makes 1408x768
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def own(name: str, share: float) -> Part:
 
 PARTS = (
     own("film", share=2),
-    benchmark("flashvsr", "flashvsr", "--size", "512x512x2", "704x384x2", quick=("--size", "40x40x2"), share=3),
+    benchmark("flashvsr", "flashvsr", "--size", *FLASHVSR, quick=("--size", "40x40x2"), share=3),
     benchmark("x2plus", "realesrgan", "--net", "x2plus", "--rounds", "3"),
     benchmark("compact", "realesrgan", "--net", "compact", "--rounds", "3", quick=("--net", "compact")),
     benchmark("span", "vsr", "--models", "span-x2", "--rounds", "2", quick=("--models", "span-x2")),
@@ -144,12 +145,13 @@ def film(quick: bool) -> dict:
         )
         estimating = resolve(depth.OPTIONS, {"resolution": "native"} if quick else {})
         options[depth.__name__] = estimating
+        interpolator = NetworkInterpolator(network, host.device, interpolating)
         stages = [
             (upscale, ImageUpscaler(ImageNetwork(read(saved), host.device), options[upscale.__name__])),
-            (interpolate, InterpolationStage(NetworkInterpolator(network, host.device, interpolating), interpolating)),
+            (interpolate, InterpolationStage(interpolator, interpolating)),
             (depth, DepthStage(DepthAnything(nets, estimating, False, host.device), estimating, host.device)),
             (stereo, ForwardWarp(options[stereo.__name__], host.device)),
-        ]  # fmt: skip
+        ]
         clip = Clip(FileSource(FILE, duration=Fraction(1, 8) if quick else 0, max_side=64 if quick else 0))
         made = {}
         for kind, stage in stages:

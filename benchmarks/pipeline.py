@@ -9,8 +9,8 @@ All runs are interleaved. For each, the wall time, the CPU seconds and the peak 
 and medians; then, for each job, how far the frames are from those of COMMIT (PSNR, losslessly encoded).
 COMMIT is checked out into a git worktree, which is removed again.
 
-`--model` measures nothing: it forecasts the frame rate of the default workflow, 1080p to 4K side by side, on a
-GPU from counted operations, bytes and launches, with the arithmetic and what bounds it.
+`--model` measures nothing: it forecasts the frame rate of the default workflow, 1080p to 4K side by side, on
+a GPU from counted operations, bytes and launches, with the arithmetic and what bounds it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""A whole pull on a simulated GPU: from decoded planes to the encoder's, through every stage of the default."""
+"""A whole pull on a simulated GPU: from decoded planes to the encoder's, through all stages."""
 
 from fractions import Fraction
 from types import SimpleNamespace
-
-import torch
 
 from stereoreel.core.clip import Clip, ClipInfo, apply
 from stereoreel.core.meter import Meter

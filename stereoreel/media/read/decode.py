@@ -260,8 +260,9 @@ class FileSource:
         with closing(left), closing(right):
             for blocks in zip(left, right):
                 damage.held = max(found.held for found in of_views)
-                shared = min(map(len, blocks))
-                yield torch.stack([block[:shared] for block in blocks])
+                views = [block for block in blocks if isinstance(block, Tensor)]  # without ``planes`` all
+                shared = min(map(len, views))
+                yield torch.stack([block[:shared] for block in views])
 
     def _of_view(
         self,

@@ -33,6 +33,6 @@ class DevicePlanes:
         made = av.VideoFrame(self._width, self._height, self._format)
         for plane, given in zip(made.planes, self._form.planes(values, self._height, self._width)):
             numbers = given.reshape(len(given), -1).numpy()
-            rows = np.frombuffer(plane, numbers.dtype).reshape(len(given), -1)
+            rows = np.frombuffer(memoryview(plane), numbers.dtype).reshape(len(given), -1)
             rows[:, : numbers.shape[1]] = numbers
         return made

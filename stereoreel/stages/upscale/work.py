@@ -85,7 +85,8 @@ class Work:
 
     def begin(self, images: Tensor, names: list[int]) -> Begun:
         """Start the work on images. With ``finish`` after the next ``begin``, the device does not pause."""
-        return self._started(self.network.pad(images), tuple(images.shape[-2:]), names)
+        height, width = images.shape[-2:]
+        return self._started(self.network.pad(images), (height, width), names)
 
     def _started(self, images: Tensor, size: tuple[int, int], names: list[int]) -> Begun:
         output, seams = self._fitted(images)
