@@ -182,7 +182,8 @@ def super_resolution(gpu: Gpu) -> tuple[str, Figure]:
     from benchmarks import flashvsr
 
     options = Namespace(color="adain", history=3)
-    work, _, seconds = flashvsr.counted(options, f"{WIDTH}x{HEIGHT}x2")["chunk"]["together"]
+    with torch.no_grad():
+        work, _, seconds = flashvsr.counted(options, f"{WIDTH}x{HEIGHT}x2")["chunk"]["together"]
     return "upscale (FlashVSR)", Figure([(work, 0)], 60, frames=8 * RATE, known=seconds)
 
 

@@ -140,6 +140,19 @@ def test_a_file_decodes_to_the_same_colours(name, coder, tmp_path):
     assert float((found - plain).abs().max()) <= 0.75 / 255
 
 
+def test_without_the_hardware_ffmpeg_decodes(sample_file):
+    source = FileSource(sample_file, cuts=False, most=3)
+
+    def frames(hardware):
+        convert = RgbConverter(source.facts, source._size)
+        return torch.cat(list(source._blocks(1, Damage(), False, convert, None, hardware)))
+
+    plain = frames("")
+    assert len(plain) == 3
+    for hardware in ("cuda", "no such device"):
+        assert frames(hardware).equal(plain)
+
+
 def test_the_bus_carries_the_planes_only(monkeypatch):
     """Decoded planes up, encoded planes down: pinned, never waited for, with no new memory."""
     height, width = 48, 64

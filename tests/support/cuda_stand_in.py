@@ -212,6 +212,8 @@ class Device(TorchDispatchMode):
         kinds = {one.device.type for one in (*given, *outs)}
         if len(kinds) > 1 and self.recording is not None:
             raise AssertionError("a graph would hold what the computer has only now")
+        if len(kinds) > 1 and "index" in str(function) and any(one.dim() for one in given if not one.is_cuda):
+            self.waits.append(str(function))  # indices of the host are copied first
         if len(kinds) > 1 and "copy" in str(function):
             source = given[-1]
             size = source.numel() * source.element_size()

@@ -37,6 +37,7 @@ from .selection import Selection, read_selected, select
 from .transparency import TRANSPARENT
 
 MOST_PLACES = 5  # named in a warning
+HARDWARE = "STEREOREEL_HARDWARE_DECODING"  # set to 1 to let the GPU decode
 
 
 class FileSource:
@@ -208,7 +209,9 @@ class FileSource:
         damage, done, total = Damage(), 0, self.selection.count
         convert = RgbConverter(self.facts, self._size, self.background, self.opacity)
         planes = PlaneReader(self.facts, self._size) if host.device.type == "cuda" else None
-        decoded = self._blocks(max(1, frames), damage, host.device.type == "cuda", convert, planes)
+        asked = planes is not None and planes.plain and os.environ.get(HARDWARE) == "1"
+        hardware = host.device.type if asked else ""
+        decoded = self._blocks(max(1, frames), damage, host.device.type == "cuda", convert, planes, hardware)
         with in_memory(self.facts), closing(ahead(decoded)) as blocks:
             for block in blocks:
                 done += len(block.values) if isinstance(block, PlaneBlock) else block.shape[-4]
@@ -244,13 +247,16 @@ class FileSource:
         pin: bool,
         convert: RgbConverter,
         planes: PlaneReader | None = None,
+        hardware: str = "",
     ) -> Generator[Tensor | PlaneBlock, None, None]:
         """Yield blocks of frames as they are in the file: numbers of its own kind, not rotated.
 
-        With ``planes`` blocks are not converted to RGB where that can be done later.
+        With ``planes`` blocks are not converted to RGB where that can be done later; ``hardware`` decodes
+        them if it can.
         """
         if self.facts.views is None:
-            yield from self._of_view(self.facts, frames, damage, pin, convert, planes)
+            facts = replace(self.facts, hardware=hardware)
+            yield from self._of_view(facts, frames, damage, pin, convert, planes)
             return
         of_views = Damage(), Damage()
         left, right = (

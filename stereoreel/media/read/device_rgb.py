@@ -22,12 +22,15 @@ class PlaneBlock(NamedTuple):
 
 
 class PlaneReader:
-    """Keep the planes of frames of one ``size``, before rotation, that need neither scaling nor blending."""
+    """Keep the planes of frames of one ``size``, before rotation, that need neither scaling nor blending.
+
+    A file that is not ``plain`` has none: its frames are transparent, pictures, or light.
+    """
 
     def __init__(self, facts: FileFacts, size: tuple[int, int]):
         self._width, self._height = size if facts.rotation % 180 == 0 else size[::-1]
-        plain = facts.views is None and not (facts.alpha or facts.pictures or facts.is_float)
-        self._bits = facts.bit_depth if plain else 0
+        self.plain = facts.views is None and not (facts.alpha or facts.pictures or facts.is_float)
+        self._bits = facts.bit_depth if self.plain else 0
         self._space = colour.to_rgb(facts.color, facts.full_range)["src_colorspace"]
         self._full = facts.full_range
 
