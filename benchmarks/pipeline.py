@@ -1,12 +1,16 @@
 """Measure whole jobs from decoder to encoder, next to an earlier commit and to the `ffmpeg` program.
 
     python benchmarks/pipeline.py [--before COMMIT] [--quick] [--json]
+    python benchmarks/pipeline.py --model H200|4090 [--json]
 
 The plain job decodes the 720p clip, enlarges it x2 by Lanczos and encodes it with x264 at the same preset and
 crf: `ffmpeg` does the same. The other jobs are bundled workflows on the sample and on 100 frames of the clip.
 All runs are interleaved. For each, the wall time, the CPU seconds and the peak memory of the process, minima
 and medians; then, for each job, how far the frames are from those of COMMIT (PSNR, losslessly encoded).
 COMMIT is checked out into a git worktree, which is removed again.
+
+`--model` measures nothing: it forecasts the frame rate of the default workflow, 1080p to 4K side by side, on
+a GPU from counted operations, bytes and launches, with the arithmetic and what bounds it.
 """
 
 from __future__ import annotations
@@ -159,7 +163,15 @@ def main() -> None:
     parser.add_argument("--only", help="the jobs whose name begins so")
     parser.add_argument("--quick", action="store_true", help="one second of two jobs, once")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--model", choices=("H200", "4090"), help="forecast the frame rate on this GPU")
     options = parser.parse_args()
+    if options.model:
+        from benchmarks.support.gpu_forecast import forecast
+
+        figures = forecast(options.model)
+        if options.json:
+            print(json.dumps({**figures, "ratio": {}}))
+        return
     found: dict[str, dict] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -79,6 +79,14 @@ def single(net: torch.nn.Module, options: Options, device: torch.device):
     return ImageUpscaler(ImageNetwork(descriptor, device, options.precision, options.compile), options)
 
 
+def span():
+    """Return a SPAN of the published size, with random weights."""
+    from spandrel.architectures.SPAN import SPAN
+
+    torch.manual_seed(0)
+    return SPAN(num_in_ch=3, num_out_ch=3, feature_channels=48, upscale=2).eval()
+
+
 VSR = {
     "builtin": builtin,
     "realbasicvsr": lambda *given: recurrent(nets.RealBasicVSR, *given),
@@ -87,6 +95,7 @@ VSR = {
 }
 UPSCALE = {
     PEER: lambda *given: single(random_net(RRDBNet, scale=2, width=64, blocks=23), *given),
+    "span-x2": lambda *given: single(span(), *given),
     "realesr-general-x4v3": lambda *given: single(random_net(Compact, scale=4, width=64, layers=32), *given),
 }
 

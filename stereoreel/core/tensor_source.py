@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..image.cut_detection import thumbnail
 from ..image.dissolve_detection import find_shots
+from ..image.host_copy import upload
 from .clip import ClipInfo, Samples, Soundtrack
 from .host import Host
 
@@ -82,7 +83,7 @@ class TensorSource:
         for start in range(0, len(self._images), frames):
             # before it is moved, because the CPU has the answer
             chunk = self._checked(self._images[start : start + frames].float(), start)
-            yield chunk.to(host.device)
+            yield upload(chunk, host.device)
 
     def _checked(self, chunk: Tensor, start: int) -> Tensor:
         low, high = (float(bound) for bound in torch.aminmax(chunk))  # NaN in, NaN out

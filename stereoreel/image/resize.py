@@ -8,18 +8,21 @@ GPU.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..core import cancel
+from .host_copy import upload
 from .huge_pages import empty
 from .polyphase import Polyphase
 
 METHODS = ("lanczos", "bilinear", "area")
 # outputs of one small product; wider multiplies more zeros, narrower reads more inputs twice
 BLOCK = 32
+AXES = 8  # whose weights a ``Resizer`` keeps: those of four sizes
 
 
 def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", clamp: bool = True) -> Tensor:
@@ -28,30 +31,52 @@ def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", cla
     Computed in float32, one frame at a time. Lanczos has three lobes, and its weights are Pillow's; ``area``
     is the exact mean of a pixel's area. ``clamp`` keeps the result in 0..1 (Lanczos overshoots at edges).
     """
-    if min(frames.shape[1:3]) < 1 or height < 1 or width < 1:
-        raise ValueError(
-            f"Cannot resize {tuple(frames.shape[1:3])} to {(height, width)}: every side must be at least 1 "
-            "pixel."
-        )
-    count, rows, columns, channels = frames.shape
-    out = empty(frames, count, height, width, channels)
-    if frames.device.type == "cpu" and _enlarged(frames, out, method, clamp):
-        return out
-    down = _Axis(rows, height, 1, method, frames.device)
-    across = _Axis(columns, width, channels, method, frames.device)
-    for frame, target in zip(frames, out):
-        cancel.check()
-        image = frame.float().reshape(rows, columns * channels)
-        if height < rows:
-            image = across.horizontal(down.vertical(image))
-        else:  # directly into the result: new memory costs as much as the arithmetic
-            image = down.vertical(
-                across.horizontal(image), target.view(height, -1) if target.dtype == torch.float32 else None
+    return Resizer()(frames, height, width, method, clamp)
+
+
+class Resizer:
+    """``resize`` for chunk after chunk: a GPU gets the weights of a size once, as long as it is in use."""
+
+    def __init__(self) -> None:
+        self._axes: OrderedDict[tuple, _Axis] = OrderedDict()
+
+    def __call__(
+        self, frames: Tensor, height: int, width: int, method: str = "lanczos", clamp: bool = True
+    ) -> Tensor:
+        """Return what ``resize`` does."""
+        if min(frames.shape[1:3]) < 1 or height < 1 or width < 1:
+            raise ValueError(
+                f"Cannot resize {tuple(frames.shape[1:3])} to {(height, width)}: every side must be at least "
+                "1 pixel."
             )
-        image = image.clamp_(0, 1) if clamp else image
-        if image.data_ptr() != target.data_ptr():
-            target.copy_(image.view_as(target))
-    return out
+        count, rows, columns, channels = frames.shape
+        out = empty(frames, count, height, width, channels)
+        if frames.device.type == "cpu" and _enlarged(frames, out, method, clamp):
+            return out
+        down = self._axis(rows, height, 1, method, frames.device)
+        across = self._axis(columns, width, channels, method, frames.device)
+        for frame, target in zip(frames, out):
+            cancel.check()
+            image = frame.float().reshape(rows, columns * channels)
+            if height < rows:
+                image = across.horizontal(down.vertical(image))
+            else:  # directly into the result: new memory costs as much as the arithmetic
+                image = down.vertical(
+                    across.horizontal(image),
+                    target.view(height, -1) if target.dtype == torch.float32 else None,
+                )
+            image = image.clamp_(0, 1) if clamp else image
+            if target.dtype != torch.float32 or height < rows:
+                target.copy_(image.view_as(target))
+        return out
+
+    def _axis(self, *facts) -> _Axis:
+        if facts not in self._axes:
+            while len(self._axes) >= AXES:
+                self._axes.popitem(last=False)
+            self._axes[facts] = _Axis(*facts)
+        self._axes.move_to_end(facts)
+        return self._axes[facts]
 
 
 def _enlarged(frames: Tensor, out: Tensor, method: str, clamp: bool) -> bool:
@@ -118,8 +143,8 @@ class _Axis:
         column = starts[:, :, None] - first[:, None, None] + tap
         kept = column < span  # pixels beyond the image have no weight
         dense[block[kept], row[kept], column[kept]] = weights[kept]
-        self.blocks = torch.from_numpy(dense).to(device)
-        self.taken = torch.from_numpy(first[:, None] + np.arange(span)).to(device)
+        self.blocks = upload(torch.from_numpy(dense), device)
+        self.taken = upload(torch.from_numpy(first[:, None] + np.arange(span)), device)
         self.columns = [slice(begin * channels, (begin + span) * channels) for begin in first.tolist()]
         if channels > 1:  # interleaved channels: each weight becomes a multiple of the identity
             wide = torch.einsum("bnk,cd->bnckd", self.blocks, torch.eye(channels, device=device))

@@ -64,8 +64,8 @@ class Grid:
             part.addcmul_(tile, down[row][:, None] * across[column])
         return frame
 
-    def disagreement(self, tiles: Tensor, scale: int = 1) -> float:
-        """Return how far neighbouring tiles differ in their blended area, mean of the worst seam, in 0..1."""
+    def disagreement(self, tiles: Tensor, scale: int = 1) -> Tensor:
+        """Return how far neighbouring tiles differ where they are blended: of the worst seam, in 0..1."""
         worst = tiles.new_zeros(())
         tall, wide = len(self.tops), len(self.lefts)
         table = tiles.view(tall, wide, *tiles.shape[1:])
@@ -77,7 +77,7 @@ class Grid:
                     3 + axis, middle - 1, 2
                 )
                 worst = torch.maximum(worst, apart.abs().flatten(1).mean(1).max())
-        return float(worst)
+        return worst
 
 
 def ramps(starts: tuple[int, ...], size: int, scale: int, device: torch.device) -> list[Tensor]:

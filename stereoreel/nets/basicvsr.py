@@ -194,7 +194,9 @@ def deform_by_sampling(image: Tensor, offset: Tensor, mask: Tensor, weight: Tens
     own, result = grid(height, width, image.device), bias.view(1, -1, 1, 1)
     for point in range(POINTS):
         row, column = divmod(point, 3)
-        places = own + offset[:, point] + own.new_tensor([column - 1, row - 1]).view(2, 1, 1)
+        places = own + offset[:, point]
+        places[:, 0] += column - 1
+        places[:, 1] += row - 1
         sampled = (sample(parts, places) * mask[:, point]).reshape(count, channels, height, width)
         result = result + F.conv2d(sampled.to(weight.dtype), weight[:, :, row, column, None, None])
     return result

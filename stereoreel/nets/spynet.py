@@ -38,11 +38,13 @@ def grid(height: int, width: int, device: torch.device) -> Tensor:
 
 def sample(image: Tensor, places: Tensor, padding: str = "zeros") -> Tensor:
     """Sample ``image`` at ``places`` ``[N, 2, h, w]``, (x, y) in its pixels."""
-    sides = torch.tensor(image.shape[:-3:-1], dtype=torch.float32, device=image.device).view(2, 1, 1)
-    inside = (2 * places.float() + 1) / sides - 1
-    return F.grid_sample(image.float(), inside.movedim(1, -1), padding_mode=padding, align_corners=False).to(
-        image.dtype
-    )
+    # side by side: a tensor of both sides would make the host wait for a GPU
+    inside = [
+        (2 * place.float() + 1) / side - 1 for place, side in zip(places.unbind(1), image.shape[:-3:-1])
+    ]
+    return F.grid_sample(
+        image.float(), torch.stack(inside, -1), padding_mode=padding, align_corners=False
+    ).to(image.dtype)
 
 
 class Convolution(nn.Module):
@@ -94,7 +96,8 @@ class SPyNet(nn.Module):
             for image in (first, second)
         ]
         flow = F.interpolate(self.refined(*pyramids), (height, width), mode="bilinear", align_corners=False)
-        return flow * flow.new_tensor([width / up[1], height / up[0]]).view(1, 2, 1, 1)
+        across, down = flow.split(1, 1)
+        return torch.cat([across * (width / up[1]), down * (height / up[0])], 1)
 
     def pyramid(self, image: Tensor) -> list[Tensor]:
         """Return the image at every level, coarsest first."""

@@ -3,22 +3,48 @@
 ``Device`` records every operation. It raises if a stream uses what another has not finished, if memory is
 freed while another stream may still use it, if devices or dtypes are mixed, or if a value is read. ``waits``
 lists the copies that would block.
+
+``counted`` measures a piece of work: launches, bytes across the bus, memory that torch's pools would have to
+ask the driver for, and waits of the host. With ``answer`` set, reading a value is such a wait instead of an
+error, unless the value has arrived by a copy whose event the host has waited for.
 """
 
 import math
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 CUDA = torch.device("cuda", 0)
+BLOCK = 512  # bytes: torch's pools hand out multiples
+# operations that read a value, and what makes an answer of their kind
+READING = {
+    torch.ops.aten._local_scalar_dense.default: lambda answer: answer,
+    torch.ops.aten.equal.default: bool,
+}
+
+
+class Event:
+    """A point in a stream's work; ``synchronize`` drains the device if nothing was queued after it."""
+
+    def __init__(self, device):
+        self.device, self.stream, self.seen = device, device.main, Counter()
+
+    def record(self, stream=None):
+        self.stream = stream or self.device.current
+        self.seen = self.stream.seen.copy()
+
+    def synchronize(self):
+        self.device.reached |= self.seen
+        if self.stream.seen[self.stream] == self.seen[self.stream]:
+            self.device.waits.append("an event after which nothing is queued")
 
 
 class Stream:
@@ -45,8 +71,23 @@ class Place:
     """A piece of memory: its owner, the last use of each part by each stream, and the streams it serves."""
 
     def __init__(self, owner, weak, pinned=False):
-        self.owner, self.weak, self.pinned, self.stays = owner, weak, pinned, False
+        self.owner, self.weak, self.pinned, self.stays, self.pool = owner, weak, pinned, False, None
         self.used, self.recorded = {}, {owner}
+
+
+class Cost(NamedTuple):
+    """What a piece of work costs: ``up`` and ``down`` are bytes to and from the device."""
+
+    launches: int
+    up: int
+    down: int
+    allocations: int
+    waits: list
+
+    def a_frame(self, frames):
+        return (
+            f"{self.launches / frames:.0f} launches, {(self.up + self.down) / frames / 1024:.1f} KiB a frame"
+        )
 
 
 class Op(NamedTuple):
@@ -67,6 +108,7 @@ class Graph:
 
     def replay(self):
         self.device.replays += 1
+        self.device.launches += 1
         for uses in self.uses:
             self.device.touch(uses)
 
@@ -83,9 +125,37 @@ class Device(TorchDispatchMode):
             0,
             0,
         )
+        self.answer = None  # what every value that the host reads shall be
+        self.reached = Counter()  # how far the host knows the streams to be
+        self.passing = set()  # keys of the places that may be given back
+        self.launched = Counter()  # by the operations' names
+        self.launches = self.up = self.down = self.allocations = 0
+        self.pools = Counter()  # freed memory that torch keeps, by kind and size
+
+    @contextmanager
+    def counted(self):
+        """Yield a list that gets the ``Cost`` of the block."""
+        found, before = [], (self.launches, self.up, self.down, self.allocations)
+        waits = len(self.waits)
+        yield found
+        after = (self.launches, self.up, self.down, self.allocations)
+        found.append(Cost(*(end - begin for begin, end in zip(before, after)), self.waits[waits:]))
+
+    def read(self, function, tensor):
+        """Count a wait of the host for a value, unless the value has arrived."""
+        place = self.places.get(key(tensor))
+        if tensor.is_cuda:
+            self.waits.append(str(function))
+        elif place and any(self.reached[stream] < when for (stream, *_), when in place.used.items()):
+            raise AssertionError("a value is read before it has arrived")
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if self.answer is not None and function in READING:
+            self.read(function, args[0])
+            with suppress(DataDependentOutputException):  # a constant
+                return function(*args)
+            return READING[function](self.answer)
         leaves = tree_leaves((args, kwargs))
         given = [one for one in leaves if isinstance(one, torch.Tensor)]
         made = function(*args, **kwargs)
@@ -107,6 +177,9 @@ class Device(TorchDispatchMode):
         view = outs and not changed and not new and all(key(out) in held for out in outs)
         # the host's own work belongs to no stream
         if not view and any(one.is_cuda for one in (*given, *outs)):
+            if self.recording is None and (changed or outs) and "empty" not in str(function):
+                self.launches += 1
+                self.launched[str(function)] += 1
             used = [(self.place(one), *reach(one), any(one is other for other in changed)) for one in given]
             self.use([*used, *((place, 0, math.inf, True) for place in new)])
             del used
@@ -139,8 +212,12 @@ class Device(TorchDispatchMode):
         kinds = {one.device.type for one in (*given, *outs)}
         if len(kinds) > 1 and self.recording is not None:
             raise AssertionError("a graph would hold what the computer has only now")
+        if len(kinds) > 1 and "index" in str(function) and any(one.dim() for one in given if not one.is_cuda):
+            self.waits.append(str(function))  # indices of the host are copied first
         if len(kinds) > 1 and "copy" in str(function):
             source = given[-1]
+            size = source.numel() * source.element_size()
+            self.up, self.down = self.up + size * outs[0].is_cuda, self.down + size * source.is_cuda
             pinned = source.device.type != "cpu" or self.place(source).pinned
             target = outs[0].device.type != "cpu" or self.place(outs[0]).pinned
             whole = "_to_copy" in str(function) or all(one.is_contiguous() or one.is_cuda for one in given)
@@ -158,6 +235,12 @@ class Device(TorchDispatchMode):
         if at not in self.places:
             self.places[at] = Place(self.current, StorageWeakRef(tensor.untyped_storage()), pinned)
             self.places[at].stays = self.recording is not None  # a graph's memory is not shared
+            self.passing.add(at)
+            if tensor.is_cuda or pinned:
+                size = -(-tensor.untyped_storage().nbytes() // BLOCK) * BLOCK
+                pool = self.places[at].pool = ("pinned" if pinned else self.current, size)
+                self.allocations += not self.pools[pool]
+                self.pools[pool] -= self.pools[pool] > 0
         return self.places[at]
 
     def use(self, uses):
@@ -178,8 +261,13 @@ class Device(TorchDispatchMode):
 
     def collect(self):
         """Return unreferenced places to their owners, which may reuse them immediately."""
-        for at in [at for at, place in self.places.items() if not place.stays and place.weak.expired()]:
+        for at in [at for at in self.passing if self.places[at].stays or self.places[at].weak.expired()]:
+            self.passing.remove(at)
+            if self.places[at].stays:
+                continue
             place = self.places.pop(at)
+            if place.pool:
+                self.pools[place.pool] += 1
             if place.pinned:  # torch sees to it
                 continue
             for (stream, *_), when in place.used.items():
@@ -231,6 +319,7 @@ def device(monkeypatch):
     made = Device()
     answers = {
         "Stream": Stream,
+        "Event": lambda **options: Event(made),
         "current_stream": lambda device=None: made.current,
         "stream": made.on,
         "graph": made.graph,
@@ -243,6 +332,8 @@ def device(monkeypatch):
     }
     for name, answer in answers.items():
         monkeypatch.setattr(torch.cuda, name, answer)
+    # which would hide the operations that others consist of
+    monkeypatch.setattr(torch, "inference_mode", lambda mode=True: torch.no_grad() if mode else nullcontext())
     monkeypatch.setattr(
         torch.Tensor, "record_stream", lambda tensor, stream: made.place(tensor).recorded.add(stream)
     )

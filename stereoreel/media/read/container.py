@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import av
 import av.error
+from av.codec.hwaccel import HWAccel, hwdevices_available
 
 from ..paths import check_file
 
@@ -78,8 +80,12 @@ REPLACES_TAGS = 19  # the first PyAV that always replaces text that is not UTF-8
 SAFE = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
 
 
-def open_media(path: str | os.PathLike) -> av.container.InputContainer:
-    """Open a container; raise FileNotFoundError, PermissionError or ValueError with the reason on failure."""
+def open_media(path: str | os.PathLike, hardware: str = "") -> av.container.InputContainer:
+    """Open a container; raise FileNotFoundError, PermissionError or ValueError with the reason on failure.
+
+    ``hardware`` is a kind of device that decodes its video, such as ``cuda``; without one, or if it does not
+    know the codec, FFmpeg's own decoders do.
+    """
     check_file(path)
     path = Path(path)
     name = str(path.absolute())  # an absolute path cannot be mistaken for a protocol
@@ -90,6 +96,8 @@ def open_media(path: str | os.PathLike) -> av.container.InputContainer:
         # streams late.
         kind = OF_SUFFIX.get(path.suffix.lower())
         options = SAFE | (BROWSERS_DELAY if path.suffix.lower() in APNG else {})
+        if hardware and (opened := _on_hardware(name, hardware, options)):
+            return opened
         if int(av.__version__.split(".")[0]) >= REPLACES_TAGS:
             return av.open(name, format=kind, container_options=options)
         return av.open(name, format=kind, container_options=options, metadata_errors="replace")
@@ -98,6 +106,15 @@ def open_media(path: str | os.PathLike) -> av.container.InputContainer:
             f"{path.name} is not a readable video: it is corrupt, incomplete, or another type of file. "
             "Choose another file, or convert it first."
         ) from None
+
+
+def _on_hardware(name: str, hardware: str, options: dict[str, str]) -> av.container.InputContainer | None:
+    """Open a container for decoding on a device; None if this PyAV or this machine has no such device."""
+    if hardware not in hwdevices_available():
+        return None
+    with suppress(av.error.FFmpegError):
+        return av.open(name, container_options=options, hwaccel=HWAccel(hardware))
+    return None
 
 
 def is_image(path: Path) -> bool:

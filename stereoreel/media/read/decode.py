@@ -24,7 +24,9 @@ from ...image.transfer import srgb_from_linear
 from .. import colour
 from ..layouts.packing import Packing
 from ..paths import check_file
+from ..yuv import PlaneFormat
 from .cuts import fact, index_cuts
+from .device_rgb import PlaneBlock, PlaneReader
 from .file_facts import FileFacts
 from .frames import Damage, in_memory
 from .prefetch import ahead
@@ -35,6 +37,7 @@ from .selection import Selection, read_selected, select
 from .transparency import TRANSPARENT
 
 MOST_PLACES = 5  # named in a warning
+HARDWARE = "STEREOREEL_HARDWARE_DECODING"  # set to 1 to let the GPU decode
 
 
 class FileSource:
@@ -205,10 +208,13 @@ class FileSource:
         """
         damage, done, total = Damage(), 0, self.selection.count
         convert = RgbConverter(self.facts, self._size, self.background, self.opacity)
-        decoded = self._blocks(max(1, frames), damage, host.device.type == "cuda", convert)
+        planes = PlaneReader(self.facts, self._size) if host.device.type == "cuda" else None
+        asked = planes is not None and planes.plain and os.environ.get(HARDWARE) == "1"
+        hardware = host.device.type if asked else ""
+        decoded = self._blocks(max(1, frames), damage, host.device.type == "cuda", convert, planes, hardware)
         with in_memory(self.facts), closing(ahead(decoded)) as blocks:
             for block in blocks:
-                done += block.shape[-4]
+                done += len(block.values) if isinstance(block, PlaneBlock) else block.shape[-4]
                 if convert.transparent and not self.keeps_alpha:
                     self._say_once(
                         f"has transparent parts, which are shown over {self.colour}. Extract Video's "
@@ -221,7 +227,11 @@ class FileSource:
                         f"is corrupt: {damage.held} of {done} frames could not be decoded; "
                         "the previous frame was repeated"
                     )
-                yield self._finished(block.to(host.device, non_blocking=True))
+                if isinstance(block, PlaneBlock):
+                    assert planes
+                    yield self._turned(planes.rgb(block, host.device))
+                else:
+                    yield self._finished(block.to(host.device, non_blocking=True))
         if not done and not self._goes_on:
             raise ValueError(
                 f"{self.facts.path.name} has no frame in this part that can be decoded. "
@@ -231,11 +241,22 @@ class FileSource:
             self._warn(f"ends early: {done} of {total} frames could be decoded")
 
     def _blocks(
-        self, frames: int, damage: Damage, pin: bool, convert: RgbConverter
-    ) -> Generator[Tensor, None, None]:
-        """Yield blocks of frames as they are in the file: numbers of its own kind, not rotated."""
+        self,
+        frames: int,
+        damage: Damage,
+        pin: bool,
+        convert: RgbConverter,
+        planes: PlaneReader | None = None,
+        hardware: str = "",
+    ) -> Generator[Tensor | PlaneBlock, None, None]:
+        """Yield blocks of frames as they are in the file: numbers of its own kind, not rotated.
+
+        With ``planes`` blocks are not converted to RGB where that can be done later; ``hardware`` decodes
+        them if it can.
+        """
         if self.facts.views is None:
-            yield from self._of_view(self.facts, frames, damage, pin, convert)
+            facts = replace(self.facts, hardware=hardware)
+            yield from self._of_view(facts, frames, damage, pin, convert, planes)
             return
         of_views = Damage(), Damage()
         left, right = (
@@ -245,32 +266,50 @@ class FileSource:
         with closing(left), closing(right):
             for blocks in zip(left, right):
                 damage.held = max(found.held for found in of_views)
-                shared = min(map(len, blocks))
-                yield torch.stack([block[:shared] for block in blocks])
+                views = [block for block in blocks if isinstance(block, Tensor)]  # without ``planes`` all
+                shared = min(map(len, views))
+                yield torch.stack([block[:shared] for block in views])
 
     def _of_view(
-        self, facts: FileFacts, frames: int, damage: Damage, pin: bool, convert: RgbConverter
-    ) -> Generator[Tensor, None, None]:
+        self,
+        facts: FileFacts,
+        frames: int,
+        damage: Damage,
+        pin: bool,
+        convert: RgbConverter,
+        planes: PlaneReader | None = None,
+    ) -> Generator[Tensor | PlaneBlock, None, None]:
         block: Tensor | None = None
+        form: PlaneFormat | None = None
         filled = 0
         for frame in read_selected(facts, self.selection, damage):
+            found = planes.form_of(frame) if planes else None
+            if block is not None and found != form:  # the stream changes
+                yield block[:filled] if form is None else PlaneBlock(block[:filled], form)
+                block = None
             if block is None:
-                block, filled = convert.empty(frames, pin), 0
-            convert.into(block[filled].numpy(), frame)
+                form, filled = found, 0
+                block = planes.empty(frames, form, pin) if planes and form else convert.empty(frames, pin)
+            if planes and form:
+                planes.into(block[filled], frame, form)
+            else:
+                convert.into(block[filled].numpy(), frame)
             filled += 1
             if filled == frames:
-                yield block
+                yield block if form is None else PlaneBlock(block, form)
                 block = None
         if block is not None:
-            yield block[:filled]
+            yield block[:filled] if form is None else PlaneBlock(block[:filled], form)
 
-    def _finished(self, block: Tensor) -> Tensor:
-        if self.opacity:
-            block = block[..., :1]
+    def _turned(self, block: Tensor) -> Tensor:
         if self.facts.mirrored:
             block = block.flip(-2)
         if self.facts.rotation:
             block = torch.rot90(block, -self.facts.rotation // 90, (-3, -2))
+        return block
+
+    def _finished(self, block: Tensor) -> Tensor:
+        block = self._turned(block[..., :1] if self.opacity else block)
         if block.dtype == torch.float32:
             return block if self._linear else srgb_from_linear(block)
         if block.dtype == torch.uint8:

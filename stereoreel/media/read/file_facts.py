@@ -65,6 +65,7 @@ class FileFacts:
     pictures: tuple[Path, ...] = ()  # of a numbered sequence, whose folder or pattern ``path`` is
     gaps: str = ""  # says which of the numbers are missing
     sound: Path | None = None  # the audio, if it is not in the file
+    hardware: str = ""  # the kind of device that decodes it if it can, in FFmpeg's words
 
     @property
     def upright(self) -> tuple[int, int]:

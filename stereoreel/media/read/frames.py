@@ -178,7 +178,7 @@ def _sorted(frames: Iterable[Placed]) -> Iterator[Placed]:
 
 def _placed(facts: FileFacts, seek: Entry | None, threads: str) -> Iterator[Placed]:
     """Yield frames with their positions; raise FFmpegError if the decoder cannot output its last frames."""
-    with open_media(facts.path) as container:
+    with open_media(facts.path, facts.hardware) as container:
         stream = container.streams[facts.stream]
         skip_others(container, stream)
         stream.thread_type = threads

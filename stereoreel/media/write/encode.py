@@ -28,6 +28,7 @@ from ...image.resize import fitted_size
 from ..layouts.layout import pack, packed_size
 from ..read.clock import Clock, Taken
 from .codec import Rate, has_layers
+from .device_planes import DevicePlanes
 from .hardware import chosen
 from .layers import halves
 from .media_file import EncoderJob, MediaFile
@@ -39,7 +40,7 @@ from .presets import Preset
 CHUNKS_WAITING = 2  # chunks queued for the encoder, so that it works while the next one is computed
 
 # a frame's number, the number at which it ends, and the quantised or decoded frame of each encoder
-Levels: TypeAlias = "tuple[int, int, list[np.ndarray] | list[av.VideoFrame]]"
+Levels: TypeAlias = "tuple[int, int, list[np.ndarray | DevicePlanes] | list[av.VideoFrame]]"
 Self = TypeVar("Self", bound="Writer")
 
 

@@ -15,10 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from ...core.clip import Color
-from ...image.resize import fitted_size, resize
+from ...image.resize import Resizer, fitted_size
 from ...image.transfer import linear_from_srgb
 from .. import colour
 from ..read.pictures import is_float
+from ..yuv import PlaneFormat
+from .device_planes import DevicePlanes
 
 WITH_ALPHA = ("bgra",)
 RGB, RGBA = ("rgb24", "rgb48le"), ("rgba", "rgba64le")  # of 8 bits, and of more
@@ -57,14 +59,21 @@ class Pictures:
         self._float = is_float(pix_fmt)
         self._half = half
         self._light = self._float and not depth and color.transfer != colour.LINEAR.transfer
-        self._swscale = VideoReformatter()
+        self._swscale, self._resize = VideoReformatter(), Resizer()
+        self._planes = None if self._rgb else PlaneFormat.named(pix_fmt)
 
-    def quantize(self, frame: Tensor) -> np.ndarray:
+    def quantize(self, frame: Tensor) -> np.ndarray | DevicePlanes:
         """Convert ``frame`` [H, W, C] to integers ``[H', W', 3 or 4]``, rounded on the frame's device.
 
         C = 1 is grey. The last row and column are repeated if the format needs even sizes. Float formats get
-        linear light, float32, unless the frames are depth or hold light already.
+        linear light, float32, unless the frames are depth or hold light already. On a CUDA device YUV is made
+        there, as swscale would make it.
         """
+        if frame.shape[:2] != self._shown[::-1] and not self._float:
+            frame = self._resize(frame[None], *self._shown[::-1])[0]
+        if self._planes and frame.device.type == "cuda":
+            space = colour.from_rgb(self.color)["dst_colorspace"]
+            return DevicePlanes(self._filled(frame), space, self._planes, self.format.name)
         if self._float:
             return self._floats(frame[..., :3].float())
         # swscale rounds 16-bit RGB to the YUV depth itself and expects its own code of white. RGB formats get
@@ -76,8 +85,6 @@ class Pictures:
             if self._rgb
             else colour.white_of_16_bits(self._bits, full_range=False)
         )
-        if frame.shape[:2] != self._shown[::-1]:
-            frame = resize(frame[None], *self._shown[::-1])[0]
         channels = 4 if self.alpha and frame.shape[-1] == 4 else min(3, frame.shape[-1])
         opaque = 255 if self._bits == 8 else 65535  # swscale shifts alpha as it is
         levels = _rounded(frame[..., :channels].float(), [white, white, white, opaque][:channels], self._bits)
@@ -88,18 +95,28 @@ class Pictures:
             )
         return np.repeat(levels, 3, axis=2) if channels == 1 else levels
 
+    def _filled(self, frame: Tensor) -> Tensor:
+        """Return a frame of the size that the format needs, its last row and column repeated."""
+        if frame.shape[0] < self.size[1]:
+            frame = torch.cat([frame, frame[-1:]], 0)
+        return torch.cat([frame, frame[:, -1:]], 1) if frame.shape[1] < self.size[0] else frame
+
     def _floats(self, values: Tensor) -> np.ndarray:
         light = linear_from_srgb(values) if self._light else values
         if self._half:  # FFmpeg cuts off the other bits
             light = light.clamp(-LARGEST_HALF, LARGEST_HALF).half().float()
         return light.expand(*light.shape[:2], 3).contiguous().cpu().numpy()
 
-    def frame(self, levels: np.ndarray | av.VideoFrame, pts: int, time_base: Fraction) -> av.VideoFrame:
+    def frame(
+        self, levels: np.ndarray | DevicePlanes | av.VideoFrame, pts: int, time_base: Fraction
+    ) -> av.VideoFrame:
         """Return the encoder's frame, shown at ``pts`` x ``time_base`` seconds.
 
         ``levels`` is a result of ``quantize``, or a decoded frame of an earlier encoding.
         """
-        if isinstance(levels, av.VideoFrame):
+        if isinstance(levels, DevicePlanes):
+            frame = levels.frame()
+        elif isinstance(levels, av.VideoFrame):
             frame = (
                 levels
                 if levels.format.name == self.format.name

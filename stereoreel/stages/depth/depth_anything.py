@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...core.clip import ClipInfo
 from ...core.host import Host
 from ...image.compute import Spread
+from ...image.resize import Resizer
 from ...models import weights
 from ...nets import depth_anything
 from ...nets.depth_anything import PATCH
@@ -53,6 +54,7 @@ class DepthAnything:
         self.dtype = depth_type(options.precision, device)
         self.net, self.options, self.metric, self.device = net.to(self.dtype), options, metric, device
         self.nets: list[nn.Module] = [self.net]
+        self._resizer = Resizer()
         self.aligned = bool(net.family.frames)
 
     def size(self, info: ClipInfo) -> tuple[int, int]:
@@ -67,8 +69,9 @@ class DepthAnything:
         return at_least(info.height, info.width, side, PATCH)
 
     def input(self, frames: Tensor, height: int, width: int) -> Tensor:
-        resized = cubic if self.options.resize == PUBLISHED else antialiased
-        return resized(frames, height, width)
+        if self.options.resize == PUBLISHED:
+            return cubic(frames, height, width)
+        return antialiased(frames, height, width, self._resizer)
 
     def memory(self, height: int, width: int) -> int:
         family = self.net.family

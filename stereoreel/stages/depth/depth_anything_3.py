@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...core.clip import ClipInfo
 from ...core.host import Host
 from ...image.compute import Spread
+from ...image.resize import Resizer
 from ...models import weights
 from ...nets import depth_anything_3
 from ...nets.depth_anything import PATCH
@@ -54,6 +55,7 @@ class DepthAnything3:
         self.dtype = depth_type(options.precision, device)
         self.net, self.options, self.metric, self.device = net.to(self.dtype), options, metric, device
         self.nets: list[nn.Module] = [self.net]
+        self._resizer = Resizer()
         wanted = WINDOW.get(device.type, 8) if options.window == "auto" else int(options.window)
         self.window = wanted if net.family.views else 1
         self.aligned = self.window > 1
@@ -67,10 +69,10 @@ class DepthAnything3:
 
     def input(self, frames: Tensor, height: int, width: int) -> Tensor:
         if self.options.resize != PUBLISHED:
-            return antialiased(frames, height, width)
+            return antialiased(frames, height, width, self._resizer)
         rows, columns = frames.shape[1:3]
         side = short_side(rows, columns, self.options.resolution)
-        return in_two_steps(frames, height, width, side)
+        return in_two_steps(frames, height, width, side, self._resizer)
 
     def memory(self, height: int, width: int) -> int:
         family = self.net.family

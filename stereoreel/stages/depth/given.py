@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
+from ...image.resize import Resizer
 from . import DepthOptions
 from .stage import NEAREST, finished
 from .windows import SteadyRange
@@ -66,11 +67,11 @@ class Given:
         return self
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor], depths: Iterable[Tensor]) -> Iterator[Tensor]:
-        steady = SteadyRange()
+        steady, resizer = SteadyRange(), Resizer()
         for images, maps in zip(frames, depths):
             maps = maps[..., 0].to(images.device, torch.float32)
             maps = 1 - maps if self.options.given.endswith("black") else maps
             maps = from_linear(maps) if self.options.given.startswith("linear") else maps
             yield torch.stack(
-                [finished(depth, image, self.options) for depth, image in zip(steady(maps), images)]
+                [finished(depth, image, self.options, resizer) for depth, image in zip(steady(maps), images)]
             )

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...image.host_copy import Download
+
 FAINT, USUAL = 12 / 255, 32 / 255  # contrast of a first frame that is fading in, and what it gets instead
 NOTHING = 4 / 255  # contrast of a frame that shows nothing; noise has less
 MOST = 4.0  # gain at most: of a fainter frame, eight bits keep too little
@@ -162,12 +164,11 @@ def without_flashes(pictures: Iterable[Tensor]) -> Iterator[Seen]:
     """Yield the pictures, with the one before a flash in the place of every frame of it."""
     waiting: deque[Seen] = deque()
     before: Seen | None = None
-    for chunk in pictures:
-        for seen in measured(chunk):
-            waiting.append(seen)
-            if len(waiting) > FLASH:
-                before = _settled(before, waiting)
-                yield before
+    for seen in measured(pictures):
+        waiting.append(seen)
+        if len(waiting) > FLASH:
+            before = _settled(before, waiting)
+            yield before
     while waiting:
         before = _settled(before, waiting)
         yield before
@@ -187,10 +188,29 @@ def _apart(one: Seen, other: Seen) -> float:
     return float(np.abs(one.small - other.small).mean())
 
 
-def measured(pictures: Tensor) -> Iterator[Seen]:
+def measured(pictures: Iterable[Tensor]) -> Iterator[Seen]:
+    """Yield every picture with its facts; a GPU's are read one chunk ahead, so that it never waits."""
+    pending: tuple[Tensor, Download] | None = None
+    for chunk in pictures:
+        following = chunk, Download(_facts(chunk))
+        if chunk.device.type != "cuda":
+            yield from _seen(*following)
+            continue
+        if pending is not None:
+            yield from _seen(*pending)
+        pending = following
+    if pending is not None:
+        yield from _seen(*pending)
+
+
+def _facts(pictures: Tensor) -> Tensor:
+    """Return the contrast of pictures ``[T, 3, h, w]`` and their luma at 32x32, ``[T, 1 + N]``."""
     lumas = pictures.float().mean(1)
     side = (min(SIDE, lumas.shape[-2]), min(SIDE, lumas.shape[-1]))
     smalls = F.adaptive_avg_pool2d(lumas[:, None], side).flatten(1)
-    facts = torch.cat([lumas.flatten(1).std(1, correction=0)[:, None], smalls], 1).cpu().numpy()
-    for picture, row in zip(pictures, facts):
-        yield Seen(picture, row[1:], float(row[0]))
+    return torch.cat([lumas.flatten(1).std(1, correction=0)[:, None], smalls], 1)
+
+
+def _seen(pictures: Tensor, facts: Download) -> Iterator[Seen]:
+    for picture, (contrast, *small) in zip(pictures, facts.wait().tolist()):
+        yield Seen(picture, np.array(small, np.float32), contrast)

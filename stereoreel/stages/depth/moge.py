@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...core.clip import ClipInfo
 from ...core.host import Host
 from ...image.compute import Spread
+from ...image.resize import Resizer
 from ...models import weights
 from ...nets import moge
 from ...nets.depth_anything import PATCH
@@ -39,6 +40,7 @@ class MoGe:
         self.dtype = depth_type(options.precision, device)
         self.net, self.options, self.device = net.to(self.dtype), options, device
         self.nets: list[nn.Module] = [self.net]
+        self._resizer = Resizer()
 
     def size(self, info: ClipInfo) -> tuple[int, int]:
         """Return the model input's height and width: multiples of 14, the short side near ``resolution``.
@@ -54,7 +56,7 @@ class MoGe:
         return height, width
 
     def input(self, frames: Tensor, height: int, width: int) -> Tensor:
-        return antialiased(frames, height, width)  # so does the original
+        return antialiased(frames, height, width, self._resizer)  # so does the original
 
     def memory(self, height: int, width: int) -> int:
         family = self.net.family

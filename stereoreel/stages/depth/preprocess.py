@@ -7,7 +7,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...image.resize import resize
+from ...image.resize import Resizer
 
 PUBLISHED = "published"  # the value of the option ``resize`` that follows the original
 NATIVE = "native"  # the value of the option ``resolution`` that is the frame's own size
@@ -26,9 +26,9 @@ def short_side(height: int, width: int, resolution: str) -> int:
     return max(1, int(int(resolution) * min(1.0, math.sqrt(LONGEST * short / long))))
 
 
-def antialiased(frames: Tensor, height: int, width: int) -> Tensor:
+def antialiased(frames: Tensor, height: int, width: int, resizer: Resizer) -> Tensor:
     """Resize frames ``[T, H, W, 3]`` to ``[T, 3, height, width]`` by an antialiased triangle filter."""
-    return resize(frames, height, width, method="bilinear").movedim(-1, 1)
+    return resizer(frames, height, width, method="bilinear").movedim(-1, 1)
 
 
 def cubic(frames: Tensor, height: int, width: int) -> Tensor:
@@ -39,7 +39,7 @@ def cubic(frames: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(frames.movedim(-1, 1), (height, width), mode="bicubic", align_corners=False)
 
 
-def in_two_steps(frames: Tensor, height: int, width: int, side: int) -> Tensor:
+def in_two_steps(frames: Tensor, height: int, width: int, side: int, resizer: Resizer) -> Tensor:
     """Resize to a short edge of ``side`` pixels, then to the size, as Depth Anything 3 does.
 
     Each step averages areas if it shrinks, is cubic if it enlarges, and rounds to 8 bits.
@@ -53,7 +53,7 @@ def in_two_steps(frames: Tensor, height: int, width: int, side: int) -> Tensor:
         if target[0] > source[0] or target[1] > source[1]:
             frames = cubic(frames, *target).clamp(0, 1).movedim(1, -1)
         else:
-            frames = resize(frames, *target, method="area")
+            frames = resizer(frames, *target, method="area")
         frames = (frames * 255).round() / 255
     return frames.movedim(-1, 1)
 

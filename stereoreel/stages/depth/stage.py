@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ...core.clip import ClipInfo, Shot
 from ...image.compute import batch_size, resolve_dtype
 from ...image.edge_snap import snap
-from ...image.resize import resize
+from ...image.host_copy import upload
+from ...image.resize import Resizer
 from . import DepthOptions
 from .light import SteadyLight
 from .preprocess import LONGEST, NATIVE
@@ -75,6 +76,7 @@ class DepthStage:
         self.network, self.options, self.device = network, options, device
         self.nets: list[nn.Module] = list(network.nets)
         self._noted = False
+        self._resizer = Resizer()
 
     def memory(self, info: ClipInfo) -> int:
         return self.network.memory(*self.network.size(info))
@@ -115,15 +117,17 @@ class DepthStage:
         """Yield model input, and queue the frames for their depth."""
         for chunk in frames:
             waiting.extend(chunk)
-            colors = chunk[..., :3].to(self.device).float()
+            colors = upload(chunk[..., :3], self.device).float()
             yield self.network.input(colors, *size)
 
     def _finished(self, depth: Tensor, frame: Tensor) -> Tensor:
         """Return one frame's depth at its size, ``[H, W, 1]``."""
-        return finished(depth, frame.to(self.device), self.options, self.network.corners)
+        return finished(depth, frame.to(self.device), self.options, self._resizer, self.network.corners)
 
 
-def finished(depth: Tensor, frame: Tensor, options: DepthOptions, corners: bool = False) -> Tensor:
+def finished(
+    depth: Tensor, frame: Tensor, options: DepthOptions, resizer: Resizer, corners: bool = False
+) -> Tensor:
     """Return depth ``[h, w]`` in 0..1 as ``[H, W, 1]`` of a frame ``[H, W, C]``.
 
     The options ``edges``, ``dilate`` and ``invert`` apply. ``corners`` see ``DepthNetwork``; ``snap`` finds
@@ -136,7 +140,7 @@ def finished(depth: Tensor, frame: Tensor, options: DepthOptions, corners: bool 
             depth.float()[None, None], frame.shape[:2], mode="bilinear", align_corners=True
         )[0, 0, ..., None]
     else:
-        depth = resize(depth[None, ..., None], frame.shape[0], frame.shape[1], method="bilinear")[0]
+        depth = resizer(depth[None, ..., None], frame.shape[0], frame.shape[1], method="bilinear")[0]
     return (1 - depth if options.invert else depth).to(frame.dtype)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ...core.clip import ClipInfo
 from ...core.host import Host
+from ...image.resize import Resizer
 from ...models.intact import fault, first_line
 from ...models.weights import BREAKS
 from . import DepthOptions
@@ -211,6 +212,7 @@ class Network:
     def __init__(self, net: Estimator, options: DepthOptions, dtype: torch.dtype, device: torch.device):
         self.net, self.options, self.dtype, self.device = net, options, dtype, device
         self.nets: list[nn.Module] = [net]
+        self._resizer = Resizer()
         config = net.config
         self.inverse = config.model_type == "depth_pro"
         metric = (
@@ -242,7 +244,7 @@ class Network:
         return height, width
 
     def input(self, frames: Tensor, height: int, width: int) -> Tensor:
-        return antialiased(frames, height, width)
+        return antialiased(frames, height, width, self._resizer)
 
     def memory(self, height: int, width: int) -> int:
         channels = getattr(self.net.config, "fusion_hidden_size", 256)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...core.clip import ClipInfo
 from ...image.compute import batch_size
+from ...image.host_copy import numbers
 from ...nets.rife import Between, blend
 from . import InterpolateOptions
 from .pairs import Moment, OutputFrame
@@ -67,7 +68,7 @@ class NetworkInterpolator:
             [eye for one in wanted for eye in self._known(getattr(one, side))] for side in ("left", "right")
         )
         eyes = len(first) // len(wanted)
-        times = torch.tensor([float(one.t) for one in wanted for _ in range(eyes)], device=self.device)
+        times = numbers([float(one.t) for one in wanted for _ in range(eyes)], self.device)
         between = self.network.between(first, second, times)
         return [self._finished(one, part(between, eyes * index, eyes)) for index, one in enumerate(wanted)]
 

@@ -6,7 +6,7 @@ Handles repeated frames, schedules and loops. The number of frames and their tim
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ class Moment:
         self.kept: dict = {}
         self.stretch: Stretch | None = None
         self.last = False  # of the available frames, if more can follow
+        self.repeats: Callable[[], bool] | None = None  # the frame before it, if that is known
 
 
 class Stretch(NamedTuple):
@@ -77,9 +78,16 @@ def _placed(left: Moment, right: Moment | None, t: Fraction, steps: int | None) 
         left, right, t = stretch.first, stretch.next, (stretch.offset + t) / stretch.length
     if steps:
         t = Fraction(int(t * steps), steps)
-    if t and torch.equal(left.chunks["clip"], right.chunks["clip"]):
+    if t and equal(left, right):
         t = Fraction(0)
     return OutputFrame(left, right, t, blend=steps == BLEND)
+
+
+def equal(left: Moment, right: Moment) -> bool:
+    """Return whether two frames are identical."""
+    if right.repeats is not None and right.number == left.number + 1:
+        return right.repeats()
+    return left is right or torch.equal(left.chunks["clip"], right.chunks["clip"])
 
 
 def looped(moments: Iterable[Moment]) -> Iterator[Moment]:

@@ -14,6 +14,7 @@ from ...core.clip import ClipInfo, Shot
 from ...core.options import agree
 from ...core.timeline import output_edge
 from ...image.compute import is_out_of_memory
+from ...image.repeats import Marks, marked
 from . import InterpolateOptions, ending, target_fps
 from .pairs import LONGEST, Moment, OutputFrame, Schedule, output_frames
 
@@ -140,11 +141,13 @@ class InterpolationStage:
 
 def moments(shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None) -> Iterator[Moment]:
     number = shot.start
-    for chunk, depths in zip(frames, repeat(None) if depth is None else depth):
+    chunks: Iterable[tuple[Tensor, Marks | None]] = zip(frames, repeat(None)) if shot.live else marked(frames)
+    for (chunk, equal), depths in zip(chunks, repeat(None) if depth is None else depth):
         for index in range(chunk.shape[-4]):
             moment = Moment(
                 number, chunk.narrow(-4, index, 1), None if depths is None else depths.narrow(-4, index, 1)
             )
+            moment.repeats = equal[index] if equal else None
             moment.last = index == chunk.shape[-4] - 1 and shot.drained()
             yield moment
             number += 1

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ...core.clip import ClipInfo
@@ -149,5 +150,5 @@ def check_depth(chunk: Tensor) -> None:
     if chunk.shape[-1] < 3:
         return
     red, green, blue = chunk[..., :3].float().unbind(-1)
-    if max((red - green).abs().mean().item(), (green - blue).abs().mean().item()) > COLOUR:
+    if torch.maximum((red - green).abs().mean(), (green - blue).abs().mean()).item() > COLOUR:
         raise ValueError(NO_DEPTH)

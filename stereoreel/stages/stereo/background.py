@@ -103,7 +103,7 @@ def fill_frames(eye: Eye, height: int, surface: float) -> None:
 
 def farness(near: Tensor, farthest: Tensor, surface: float) -> Tensor:
     """Return the weight of cells as near as ``near`` where the ``farthest`` cell of a group has 1."""
-    return 1 / (1 + ((near - farthest) / surface).square()).square()
+    return (near - farthest).div_(surface).square_().add_(1).pow_(-2)
 
 
 def larger(level: Level, cell: tuple[int, int], surface: float) -> Level:

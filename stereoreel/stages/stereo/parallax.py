@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...image.edge_snap import snap
-from ...image.resize import resize
+from ...image.resize import Resizer
 from . import StereoOptions
 from .comfort import border_ramp, scale_foreground, screen_of, soft_clamp
 
@@ -25,7 +25,7 @@ class Parallax:
     """Signed parallax of one shot, chunk by chunk: positive in front of the screen, in frame pixels."""
 
     def __init__(self, options: StereoOptions, fps: float):
-        self.options, self.plane = options, ScreenPlane(fps)
+        self.options, self.plane, self._resize = options, ScreenPlane(fps), Resizer()
 
     def __call__(self, depths: Tensor, images: Tensor) -> Tensor:
         """Return ``[T, H, W]``, float32, of depth ``[T, h, w, 1 or 3]`` of frames ``[T, H, W, C]``.
@@ -62,7 +62,7 @@ class Parallax:
             return torch.stack(
                 [snap(depth, image.to(depth.device)) for depth, image in zip(depths[..., 0], images)]
             )[..., None]
-        return resize(depths, height, width, "bilinear")
+        return self._resize(depths, height, width, "bilinear")
 
 
 def ramp_share(options: StereoOptions) -> float:

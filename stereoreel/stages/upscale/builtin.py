@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from ...core.clip import Shot
 from ...core.host import Host
-from ...image.resize import resize
+from ...image.host_copy import upload
+from ...image.resize import Resizer
 from . import UpscaleOptions, wanted_size
 
 
@@ -27,9 +28,9 @@ class LanczosStage:
 
     def __init__(self, options: UpscaleOptions, device: torch.device):
         self.nets: list[nn.Module] = []
-        self.options, self.device = options, device
+        self.options, self.device, self._resize = options, device, Resizer()
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         for chunk in frames:
             width, height = wanted_size(self.options, chunk.shape[2], chunk.shape[1])
-            yield resize(chunk.to(self.device), height, width)
+            yield self._resize(upload(chunk, self.device), height, width)

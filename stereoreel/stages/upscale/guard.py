@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+from ...image.host_copy import Download
 
 BLACK = 2 / 255  # a frame whose maximum is at most this counts as black
 LIT = 32 / 255  # a black output is wrong if the maximum of its source is at least this
@@ -10,26 +13,38 @@ LIT = 32 / 255  # a black output is wrong if the maximum of its source is at lea
 MOSAIC = 0.1
 
 
-def faults(sources: Tensor, outputs: Tensor) -> dict[int, str]:
-    """Return the fault of each broken image in a batch ``[N, C, H, W]``, float, 0..1, by its index."""
-    low, high = (bound.amax((1, 2, 3)) for bound in (-outputs, outputs))  # both keep NaN
-    finite = low.isfinite() & high.isfinite()
-    black = (high <= BLACK) & (sources.amax((1, 2, 3)) >= LIT)
-    if bool((finite & ~black).all()):  # the only synchronisation with the device
-        return {}
-    named = enumerate(zip(finite.tolist(), black.tolist()))
-    return {
-        index: "is black" if valid else "contains NaN or infinity"
-        for index, (valid, dark) in named
-        if dark or not valid
-    }
+class Verdict:
+    """Whether the images of a batch are broken, computed on their device; the answer arrives later.
+
+    Sources and outputs are ``[N, C, H, W]``, float, 0..1. ``seams`` ``[N]``, if images were divided, says how
+    far tiles differ on the pixels they share; they should agree.
+    """
+
+    def __init__(self, sources: Tensor, outputs: Tensor, seams: Tensor | None = None):
+        low, high = (bound.amax((1, 2, 3)) for bound in (-outputs, outputs))  # both keep NaN
+        unfit = ~(low.isfinite() & high.isfinite())
+        black = (high <= BLACK) & (sources.amax((1, 2, 3)) >= LIT)
+        seams = torch.zeros_like(high) if seams is None else seams
+        found = torch.stack([seams.float(), black.float(), unfit.float()])
+        self._broken = Download(((found[0] > MOSAIC) | black | unfit).any())
+        self._found = found
+
+    def faults(self) -> dict[int, str]:
+        """Return the fault of each broken image by its index."""
+        if not bool(self._broken.wait()):
+            return {}
+        named = enumerate(self._found.T.tolist())
+        return {index: _fault(*values) for index, values in named if _fault(*values)}
 
 
-def seam_fault(disagreement: float) -> str | None:
-    """Return the fault at the seams of tiles, if any: tiles should agree on the pixels they share."""
-    if disagreement <= MOSAIC:
-        return None
-    return f"shows visible tiles (neighbours differ by {100 * disagreement:.0f} % on the pixels they share)"
+def _fault(seam: float, black: float, unfit: float) -> str:
+    if unfit:
+        return "contains NaN or infinity"
+    if black:
+        return "is black"
+    if seam > MOSAIC:
+        return f"shows visible tiles (neighbours differ by {100 * seam:.0f} % on the pixels they share)"
+    return ""
 
 
 def check_size(sources: Tensor, outputs: Tensor, scale: int) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ...image import tiles
+from ...image.repeats import marked
 from .work import Work
 
 WAIT = 16  # most repeated frames to buffer while a batch fills; a still shot would never fill one
@@ -39,10 +41,18 @@ def groups(
     numbers: list[int] = []
     shown: list[int] = []
     last: Tensor | None = None
-    for number, (frame, ends) in enumerate(
-        (frame, left == 1) for chunk in frames for left, frame in zip(range(len(chunk), 0, -1), chunk)
+    # two frames in a row, because the last computed one is equal to those that repeat it
+    exact = threshold == 0 and drained is bool
+    for number, (frame, repeats, ends) in enumerate(
+        (frame, repeats, left == 1)
+        for chunk, equal in (marked(frames) if exact else ((chunk, None) for chunk in frames))
+        for left, frame, repeats in zip(range(len(chunk), 0, -1), chunk, equal or repeat(None))
     ):
-        if last is None or threshold is None or not same(frame, last, threshold):
+        if (
+            last is None
+            or threshold is None
+            or not (same(frame, last, threshold) if repeats is None else repeats())
+        ):
             fresh.append(frame)
             numbers.append(number)
             last = frame

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 import torch
@@ -12,11 +12,12 @@ from torch import Tensor
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
 from ...core.options import agree
-from ...image.resize import resize
+from ...image.host_copy import upload
+from ...image.resize import Resizer
 from ...models.weights import loading
 from . import UpscaleOptions, wanted_size
 from .network import ImageNetwork, read
-from .reuse import StillTiles, groups
+from .reuse import Group, StillTiles, groups
 from .steady import Steady
 from .work import Budget, Work
 
@@ -48,6 +49,7 @@ class ImageUpscaler:
         self.network, self.options, self.nets = network, options, network.nets
         self.budget = Budget(network, options.tile)
         self.counts: Counter[str] = Counter()
+        self._resize = Resizer()
 
     @property
     def remembers(self) -> bool:
@@ -88,29 +90,50 @@ class ImageUpscaler:
         )
         steady = Steady(self.options.steady) if self.options.steady else None
         last = first[:0]  # replaced by the first result: the first frame is never a repeated one
+        waiting: deque[tuple[Group, tuple[Tensor, Callable[[], Tensor]] | None]] = deque()
+
+        def finished(group: Group, begun: tuple[Tensor, Callable[[], Tensor]] | None) -> Iterator[Tensor]:
+            nonlocal last
+            images = self._images(*begun, steady) if begun else last[:0]
+            yield from _chunks(last, images, group.shown)
+            last = images[-1:] if begun else last
+
         together = self.budget.batch_size(first.shape[1], first.shape[2], self.options.batch)
         reusing = None if self.options.reuse == "off" else threshold
         for group in groups(chain([first], frames), together, reusing, shot.drained):
             self.counts["frames computed"] += len(group.numbers)
             self.counts["frames reused"] += len(group.shown) - len(group.numbers)
             numbers = [shot.start + number for number in group.numbers]
-            images = self._images(group.fresh, numbers, run, steady) if numbers else last[:0]
-            yield from _chunks(last, images, group.shown)
-            last = images[-1:] if numbers else last
+            begun = self._begun(group.fresh, numbers, run) if numbers else None
+            waiting.append((group, begun))
+            # one group later, when the device has more to do, unless somebody waits for the frames
+            while len(waiting) > (0 if shot.live or self.network.device.type != "cuda" else 1):
+                yield from finished(*waiting.popleft())
+        for one in waiting:
+            yield from finished(*one)
 
-    def _images(
-        self, frames: Tensor, names: list[int], run: Work | StillTiles, steady: Steady | None
-    ) -> Tensor:
+    def _begun(
+        self, frames: Tensor, names: list[int], run: Work | StillTiles
+    ) -> tuple[Tensor, Callable[[], Tensor]]:
+        """Start the model; return the frames on its device, and the function that waits for the images."""
+        frames = upload(frames, self.network.device)
+        images = frames[..., :3].float().movedim(-1, 1)
+        if isinstance(run, StillTiles):
+            whole = run(images, names)
+            return frames, lambda: whole
+        begun = run.begin(images, names)
+        return frames, lambda: run.finish(begun)
+
+    def _images(self, frames: Tensor, found: Callable[[], Tensor], steady: Steady | None) -> Tensor:
         """Return a batch of finished frames ``[n, H', W', C]``."""
         width, height = wanted_size(self.options, frames.shape[2], frames.shape[1])
-        frames = frames.to(self.network.device)
-        images = run(frames[..., :3].float().movedim(-1, 1), names).movedim(1, -1)
+        images = found().movedim(1, -1)
         if images.shape[1:3] != (height, width):
-            images = resize(images, height, width)
+            images = self._resize(images, height, width)
         if steady:
             images = torch.stack([steady(frame[..., :3], image) for frame, image in zip(frames, images)])
         if frames.shape[-1] == 4:
-            images = torch.cat([images, resize(frames[..., 3:].float(), height, width)], -1)
+            images = torch.cat([images, self._resize(frames[..., 3:].float(), height, width)], -1)
         return images.to(torch.float32 if images.device.type == "cpu" else torch.float16)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ...image import tiles
 from ...image.compute import batch_size, free_memory, is_out_of_memory
-from .guard import check_size, faults, seam_fault
+from .guard import Verdict, check_size
 from .network import ImageNetwork
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,17 @@ class Budget:
         return self._reach + tiles.FEATHER // 2
 
 
+class Begun(NamedTuple):
+    """Images whose work has been started, and the function that does it; ``size`` is that before padding."""
+
+    images: Tensor
+    size: tuple[int, int]
+    names: list[int]
+    output: Tensor
+    verdict: Verdict
+    run: Callable[[Tensor], Tensor]
+
+
 class Work:
     """Upscale images ``[N, 3, H, W]``, float32, 0..1, of one shot by the model's scale.
 
@@ -69,32 +81,43 @@ class Work:
 
     def __call__(self, images: Tensor, names: list[int]) -> Tensor:
         """Return the upscaled images; ``names`` are their frame numbers in the clip."""
-        height, width = (side * self.network.scale for side in images.shape[-2:])
-        images = self.network.pad(images)
-        output, wrong = self._checked(images)
+        return self.finish(self.begin(images, names))
+
+    def begin(self, images: Tensor, names: list[int]) -> Begun:
+        """Start the work on images. With ``finish`` after the next ``begin``, the device does not pause."""
+        height, width = images.shape[-2:]
+        return self._started(self.network.pad(images), (height, width), names)
+
+    def _started(self, images: Tensor, size: tuple[int, int], names: list[int]) -> Begun:
+        output, seams = self._fitted(images)
+        return Begun(images, size, names, output, Verdict(images, output, seams), self.run)
+
+    def finish(self, begun: Begun) -> Tensor:
+        """Return the upscaled images, in float32 from the first broken one of the shot on."""
+        if begun.run != self.run:  # earlier images were broken
+            begun = self._started(begun.images, begun.size, begun.names)
+        wrong = begun.verdict.faults()
         if wrong and self.run != self.network.precise:
             frame, fault = next(iter(wrong.items()))
-            log.warning("frame %d %s; this shot continues in float32", names[frame], fault)
+            log.warning("frame %d %s; this shot continues in float32", begun.names[frame], fault)
             self.run = self.network.precise
-            output, wrong = self._checked(images)
+            begun = self._started(begun.images, begun.size, begun.names)
+            wrong = begun.verdict.faults()
         if wrong:
             frame, fault = next(iter(wrong.items()))
             raise RuntimeError(
-                f"frame {names[frame]} {fault}, in float32 too. Check the weights and the driver, or use "
-                "another model."
+                f"frame {begun.names[frame]} {fault}, in float32 too. Check the weights and the driver, or "
+                "use another model."
             )
-        return output[..., :height, :width]
+        height, width = (side * self.network.scale for side in begun.size)
+        return begun.output[..., :height, :width]
 
     def halo(self) -> int:
         """Return how many pixels around a tile visibly affect its inside."""
         return self.budget.halo(self.run)
 
-    def _checked(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
-        output, seams = self._fitted(images)
-        return output, {**seams, **faults(images, output)}
-
-    def _fitted(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
-        """Return the images and their faults at seams; retry in smaller pieces until memory suffices."""
+    def _fitted(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the images and how far their tiles differ; retry in smaller pieces until memory suffices."""
         while True:
             try:
                 return self._cut(images)
@@ -109,18 +132,17 @@ class Work:
         height, width = images.shape[-2:]
         return min(self.budget.pixels, self.budget.batch_size(height, width, self.batch) * height * width)
 
-    def _cut(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
+    def _cut(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         height, width = images.shape[-2:]
         if height * width <= self.budget.pixels or not self.network.tileable:
-            return self._batches(images, self.budget.batch_size(height, width, self.batch)), {}
+            return self._batches(images, self.budget.batch_size(height, width, self.batch)), None
         grid = tiles.grid(height, width, self.budget.pixels, self.halo(), self.network.needs.multiple_of)
-        together, outputs, wrong = self.budget.batch_size(grid.height, grid.width, self.batch), [], {}
-        for index, image in enumerate(images):
+        together, outputs, seams = self.budget.batch_size(grid.height, grid.width, self.batch), [], []
+        for image in images:
             pieces = self._batches(grid.cut(image), together)
-            if fault := seam_fault(grid.disagreement(pieces, self.network.scale)):
-                wrong[index] = fault
+            seams.append(grid.disagreement(pieces, self.network.scale))
             outputs.append(grid.join(pieces, self.network.scale))
-        return torch.stack(outputs), wrong
+        return torch.stack(outputs), torch.stack(seams)
 
     def _batches(self, images: Tensor, together: int) -> Tensor:
         outputs = torch.cat([self._batch(part, together) for part in images.split(together)])

@@ -20,7 +20,8 @@ from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
 from ...core.options import agree
 from ...image.compute import batch_size, free_memory, resolve_dtype
-from ...image.resize import resize, scaled_size
+from ...image.host_copy import Download
+from ...image.resize import Resizer, scaled_size
 from ...models import weights
 from ...nets import basicvsr
 from . import VSROptions
@@ -72,6 +73,7 @@ class BasicVSRStage:
         self.net = net.typed(feature_type(options.precision, device))
         self.options, self.device, self.ahead = options, device, ahead
         self.nets: list[nn.Module] = [net]
+        self._resize = Resizer()
         self.core: basicvsr.Restorer = net.basicvsr if isinstance(net, basicvsr.RealBasicVSR) else net
 
     def memory(self, frames: ClipInfo) -> int:
@@ -163,13 +165,22 @@ class BasicVSRStage:
         """Yield the next ``count`` results; if half precision fails, compute the rest in float32."""
         done = 0
         while done < count:
-            for restored in islice(track.restored(count), done, None):
-                if not restored.isfinite().all():
+            for restored, broken in self._checked(islice(track.restored(count), done, None)):
+                if bool(broken.wait()):
                     break
                 yield restored
                 done += 1
             if done < count:
                 self._use_float32(track, number + done)
+
+    def _checked(self, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, Download]]:
+        """Yield frames, and whether they are broken; on a GPU one frame later, so that it has more to do."""
+        waiting: deque[tuple[Tensor, Download]] = deque()
+        for frame in frames:
+            waiting.append((frame, Download(~frame.isfinite().all())))
+            if len(waiting) > (self.device.type == "cuda"):
+                yield waiting.popleft()
+        yield from waiting
 
     def _use_float32(self, track: Track, number: int) -> None:
         if self.core.dtype == torch.float32:
@@ -188,11 +199,13 @@ class BasicVSRStage:
         image = restored[..., : height * self.core.scale, : width * self.core.scale].movedim(1, -1)
         image = image.clamp(0, 1)
         if image.shape[1:3] != (tall, wide):
-            image = resize(image, tall, wide)
+            image = self._resize(image, tall, wide)
         if frame.shape[-1] < 3:
             image = image.mean(-1, keepdim=True)
         if frame.shape[-1] > 3:
-            image = torch.cat([image, resize(frame[None, ..., 3:].to(self.device).float(), tall, wide)], -1)
+            image = torch.cat(
+                [image, self._resize(frame[None, ..., 3:].to(self.device).float(), tall, wide)], -1
+            )
         return image.to(torch.float32 if image.device.type == "cpu" else torch.float16)
 
 

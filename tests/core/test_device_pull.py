@@ -1,0 +1,109 @@
+"""A whole pull on a simulated GPU: from decoded planes to the encoder's, through all stages."""
+
+from fractions import Fraction
+from types import SimpleNamespace
+
+from stereoreel.core.clip import Clip, ClipInfo, apply
+from stereoreel.core.meter import Meter
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import pull
+from stereoreel.media import colour
+from stereoreel.media.layouts.layout import pack
+from stereoreel.media.read.device_rgb import PlaneBlock, PlaneReader
+from stereoreel.media.write.picture import Pictures
+from stereoreel.media.yuv import PlaneFormat
+from stereoreel.stages import interpolate, stereo, upscale
+from tests.stages import test_device_costs as stages
+from tests.support import cuda_stand_in as cuda
+
+WIDTH, HEIGHT, FRAMES = 64, 48, 60
+NAMES = {"Upscale": stages.upscaled, "Interpolate": stages.interpolated}
+OPTIONS = {
+    "Upscale": (upscale, {"factor": 1.5}),
+    "Interpolate": (interpolate, {}),
+    "Depth": (None, {}),
+    "Stereo": (stereo, {}),
+}
+
+
+class Decoded:
+    """A source whose frames are the decoder's planes, in pinned memory."""
+
+    label = "Decoded"
+
+    def __init__(self):
+        self.info = ClipInfo(WIDTH, HEIGHT, Fraction(25), FRAMES)
+        self.form = PlaneFormat.named("yuv420p")
+        facts = SimpleNamespace(
+            rotation=0, views=None, alpha=False, pictures=(), is_float=False, bit_depth=8, full_range=False,
+            color=colour.BT709,
+        )  # fmt: skip
+        self.read = 0
+        self.reader = PlaneReader(facts, (WIDTH, HEIGHT))
+
+    def chunks(self, host, frames):
+        for _ in range(0, FRAMES, frames):
+            block = PlaneBlock(self.reader.empty(frames, self.form, True), self.form)
+            self.read += frames
+            yield self.reader.rgb(block, host.device)
+
+
+class Ready:
+    """A recipe whose stage is loaded."""
+
+    def __init__(self, label, stage):
+        self.label, self.stage = label, stage
+        self.kind, self.given = OPTIONS[label]
+
+    def describe(self, *infos):
+        if self.kind is None:
+            return infos[0].replace(channels=1)
+        return self.kind.describe(resolve(self.kind.OPTIONS, self.given), *infos)
+
+    def load(self, host):
+        return self.stage
+
+
+def test_the_default_never_waits_for_the_gpu(monkeypatch, tmp_path):
+    """At each encoded frame: no wait, no new memory, and no bytes but those of the files' planes."""
+    with cuda.device(monkeypatch) as device:
+        device.answer = 0
+        made = {label: stage(device, tmp_path) for label, stage in NAMES.items()}
+        made["Depth"] = stages.depth_of(stages.depth_nets.TINY, edges="smooth")(device, tmp_path)
+        made["Stereo"] = stages.pair(device, tmp_path, fill="stretch")
+        source = Decoded()
+        clip, host = Clip(source), SimpleNamespace(
+            device=cuda.CUDA, place=lambda nets, memory: nets, tick=lambda done, total: None
+        )  # fmt: skip
+        for label in ("Upscale", "Interpolate"):
+            clip = apply(Ready(label, made[label]), clip)["clip"]
+        depth = apply(Ready("Depth", made["Depth"]), clip)["clip"]
+        pair = apply(Ready("Stereo", made["Stereo"]), clip, depth)["clip"]
+        width, height = 2 * clip.info.width, clip.info.height
+        writer, waiting, frames = Pictures((width, height), colour.BT709, "yuv420p"), [], 0
+
+        def write(chunk):
+            nonlocal frames
+            for frame in chunk.split(1, dim=-4):
+                waiting.append(writer.quantize(pack(frame, "full_sbs")[0]))
+                frames += 1
+                if len(waiting) > 2:
+                    waiting.pop(0)._values.wait()
+
+        # one that follows memory, so that stages take turns in the thread of the simulation
+        chunks = pull(pair, host, 2, Meter(memory=True))
+        while source.read < 24:
+            write(*next(chunks))
+        first = frames
+        with device.counted() as found:
+            while source.read < 28:
+                write(*next(chunks))
+        chunks.close()
+        [cost], count = found, frames - first
+        assert 4 <= count <= 12  # chunks end at different places in every stage
+        form = PlaneFormat.named("yuv420p")
+        planes = 4 * form.count(HEIGHT, WIDTH) + count * form.count(height, width)
+        print(cost.a_frame(count), (cost.up + cost.down) / planes)
+        assert cost.waits == [] and cost.allocations == 0
+        assert planes <= cost.up + cost.down <= 1.05 * planes
+        assert cost.launches <= 860 * count

@@ -1,0 +1,196 @@
+"""What a stage costs a GPU in the steady state: launches, bytes across the bus, allocations, waits."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from benchmarks.support import depth_nets, image_nets, vsr_nets
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.options import resolve
+from stereoreel.image.host_copy import Download, numbers, upload
+from stereoreel.image.resize import Resizer, resize
+from stereoreel.stages import depth, interpolate, stereo, upscale, vsr
+from stereoreel.stages.depth.depth_anything import DepthAnything
+from stereoreel.stages.depth.light import SIDE
+from stereoreel.stages.depth.stage import DepthStage
+from stereoreel.stages.interpolate.networks import NetworkInterpolator
+from stereoreel.stages.interpolate.rife import RifeNetwork
+from stereoreel.stages.interpolate.stage import InterpolationStage
+from stereoreel.stages.stereo.builtin import ForwardWarp
+from stereoreel.stages.upscale import builtin, spandrel
+from stereoreel.stages.upscale.network import ImageNetwork, read
+from stereoreel.stages.vsr.basicvsr import BasicVSRStage
+from tests.support import cuda_stand_in as cuda
+from tests.support import rife_nets
+
+WIDTH, HEIGHT, TOGETHER = 64, 48, 2  # of the frames of a test, and how many are in a chunk
+
+
+@pytest.fixture
+def device(monkeypatch):
+    with cuda.device(monkeypatch) as made:
+        made.answer = 0
+        yield made
+
+
+def on_gpu(device, make):
+    """Return a stage that is made with real weights, which then belong to the simulated GPU."""
+    with device.away():
+        stage = make()
+    for net in stage.nets:
+        device.moved(net)
+    return stage
+
+
+def resized(device, tmp_path):
+    return builtin.LanczosStage(resolve(upscale.OPTIONS, {}), cuda.CUDA)
+
+
+def upscaled(device, tmp_path):
+    with device.away():
+        path = image_nets.save(image_nets.random_net(image_nets.Compact, scale=2), tmp_path / "net.pth")
+    options = resolve(upscale.OPTIONS, {"factor": 1.5, "batch": TOGETHER})
+
+    def make():
+        return spandrel.ImageUpscaler(ImageNetwork(read(path), cuda.CUDA, "fp16"), options)
+
+    return on_gpu(device, make)
+
+
+def restored(device, tmp_path):
+    options = resolve(vsr.OPTIONS, {"precision": "fp16", "window": 4, "offload": "off"})
+    return on_gpu(device, lambda: BasicVSRStage(vsr_nets.small("BasicVSR++"), options, cuda.CUDA, 2))
+
+
+def interpolated(device, tmp_path):
+    options = resolve(interpolate.OPTIONS, {"precision": "fp16", "batch": TOGETHER})
+
+    def make():
+        network = RifeNetwork(rife_nets.network(), options, torch.float16)
+        return InterpolationStage(NetworkInterpolator(network, cuda.CUDA, options), options)
+
+    return on_gpu(device, make)
+
+
+def depth_of(family, **edges):
+    def stage(device, tmp_path):
+        device.answer = True  # the contrast of a picture: it is not dark
+        options = resolve(depth.OPTIONS, {"precision": "fp16", "resolution": "native", **edges})
+        with device.away():
+            net = depth_nets.random_net(family)
+        return on_gpu(
+            device, lambda: DepthStage(DepthAnything(net, options, False, cuda.CUDA), options, cuda.CUDA)
+        )
+
+    return stage
+
+
+def pair(device, tmp_path, **options):
+    return ForwardWarp(resolve(stereo.OPTIONS, options), cuda.CUDA)
+
+
+# what makes a stage, the most launches that it may need for a source frame, the chunks after which its
+# batches fall alike, and those before the steady state
+STAGES = {
+    "resize": (resized, 7, 1, 3),
+    "upscaler": (upscaled, 30, 1, 4),
+    "basicvsr": (restored, 510, 2, 10),
+    "rife": (interpolated, 33, 1, 4),
+    "depth": (depth_of(depth_nets.TINY), 800, 6, 14),
+    "video depth": (depth_of(depth_nets.TINY_VIDEO, edges="smooth"), 80, 11, 39),
+    "stereo": (pair, 890, 1, 2),
+}
+
+
+def chunks(channels=3):
+    while True:
+        yield torch.rand(TOGETHER, HEIGHT, WIDTH, channels, device=cuda.CUDA)
+
+
+class Taken:
+    """Chunks, and how many of them a stage has taken."""
+
+    def __init__(self, given):
+        self.count, self.given = 0, given
+
+    def __iter__(self):
+        for chunk in self.given:
+            self.count += 1
+            yield chunk
+
+
+def cost_of(device, stage, period, warm):
+    """Return what ``period`` chunks cost after the first ``warm`` ones."""
+    frames = Taken(chunks())
+    inputs = [frames, chunks(1)] if isinstance(stage, ForwardWarp) else [frames]
+    work = stage(Shot(0, ClipInfo(WIDTH, HEIGHT, Fraction(25), 1000)), *map(iter, inputs))
+
+    def run_until(last):
+        while frames.count < last:
+            next(work)
+
+    run_until(warm)
+    with device.counted() as found:
+        run_until(warm + period)
+    return found[0]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_never_waits_and_allocates_nothing(name, device, tmp_path):
+    make, most, period, warm = STAGES[name]
+    cost, frames = cost_of(device, make(device, tmp_path), period, warm), period * TOGETHER
+    print(f"{name}: {cost.a_frame(frames)}")
+    assert cost.waits == [] and cost.allocations == 0
+    assert cost.launches <= most * frames
+    thumbnail = 4 * (1 + SIDE * SIDE) if "depth" in name else 0  # of which the light is known
+    assert cost.up + cost.down <= (16 + thumbnail) * frames  # and times and flags
+
+
+def test_weights_of_a_size_are_sent_once(device):
+    frames = torch.rand(1, HEIGHT, WIDTH, 3, device=cuda.CUDA)
+    keeping = Resizer()
+    with device.counted() as first:
+        keeping(frames, HEIGHT * 2, WIDTH)
+    with device.counted() as second:
+        keeping(frames, HEIGHT * 2, WIDTH)
+    with device.counted() as alone:
+        resize(frames, HEIGHT * 2, WIDTH)
+    assert first[0].up == alone[0].up > 0 == second[0].up
+    assert first[0].waits == alone[0].waits == []
+
+
+def test_blocking_copies_and_read_values_are_counted(device):
+    numbers_there = torch.ones(3, device=cuda.CUDA)
+    with device.counted() as found:
+        torch.tensor([1.0]).to(cuda.CUDA)
+        bool(numbers_there.any())
+        torch.equal(numbers_there, numbers_there)
+        numbers_there.cpu()
+        Download(numbers_there).wait()  # nothing was queued after it
+    assert len(found[0].waits) == 5
+
+
+def test_copies_behind_which_work_is_queued_do_not_wait(device):
+    there = upload(torch.ones(3), cuda.CUDA)
+    with device.counted() as found:
+        arriving = Download(there)
+        there + numbers([1.0], cuda.CUDA)
+        assert not bool(arriving.wait()[0])  # the answer of the fixture
+    assert found[0].waits == [] and (found[0].up, found[0].down) == (4, 12)
+
+
+def test_a_value_that_has_not_arrived_is_not_read(device):
+    arriving = Download(torch.ones(3, device=cuda.CUDA))
+    with pytest.raises(AssertionError, match="before it has arrived"):
+        arriving._values[0].item()
+
+
+def test_memory_that_grows_is_an_allocation(device):
+    with device.counted() as found:
+        kept = [torch.empty(1000, device=cuda.CUDA) for _ in range(3)]
+    del kept
+    device.collect()
+    with device.counted() as again:
+        [torch.empty(1000, device=cuda.CUDA) for _ in range(3)]
+    assert (found[0].allocations, again[0].allocations) == (3, 0)
