@@ -97,15 +97,15 @@ STAGES = {
     "upscaler": (upscaled, 30, 1, 4),
     "basicvsr": (restored, 510, 2, 10),
     "rife": (interpolated, 33, 1, 4),
-    "depth": (depth_of(depth_nets.TINY), 800, 6, 14),
+    "depth": (depth_of(depth_nets.TINY, edges="smooth"), 600, 11, 23),
     "video depth": (depth_of(depth_nets.TINY_VIDEO, edges="smooth"), 80, 11, 39),
-    "stereo": (pair, 890, 1, 2),
+    "stereo": (pair, 1130, 1, 2),
 }
 
 
-def chunks(channels=3):
+def chunks(channels=3, smaller=1):
     while True:
-        yield torch.rand(TOGETHER, HEIGHT, WIDTH, channels, device=cuda.CUDA)
+        yield torch.rand(TOGETHER, HEIGHT // smaller, WIDTH // smaller, channels, device=cuda.CUDA)
 
 
 class Taken:
@@ -123,7 +123,7 @@ class Taken:
 def cost_of(device, stage, period, warm):
     """Return what ``period`` chunks cost after the first ``warm`` ones."""
     frames = Taken(chunks())
-    inputs = [frames, chunks(1)] if isinstance(stage, ForwardWarp) else [frames]
+    inputs = [frames, chunks(1, 2)] if isinstance(stage, ForwardWarp) else [frames]
     work = stage(Shot(0, ClipInfo(WIDTH, HEIGHT, Fraction(25), 1000)), *map(iter, inputs))
 
     def run_until(last):
@@ -142,7 +142,7 @@ def test_a_stage_never_waits_and_allocates_nothing(name, device, tmp_path):
     cost, frames = cost_of(device, make(device, tmp_path), period, warm), period * TOGETHER
     print(f"{name}: {cost.a_frame(frames)}")
     assert cost.waits == [] and cost.allocations == 0
-    assert cost.launches <= most * frames
+    assert 0 < cost.launches <= most * frames
     thumbnail = 4 * (1 + SIDE * SIDE) if "depth" in name else 0  # of which the light is known
     assert cost.up + cost.down <= (16 + thumbnail) * frames  # and times and flags
 
