@@ -152,7 +152,7 @@ def hurts(rows: Rows, setting: Setting) -> Outcome:
         tuple(f"loss, {line}" for line in format_effects(loss, " %")),
         str(judged(loss, EDGES)),
         "the claim blames hallucinated detail, which these upscalers never add: "
-        "that part needs learned models",
+        "for that part see the section on trained networks",
     )
 
 
