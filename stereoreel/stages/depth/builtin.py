@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ...core.clip import Shot
 from ...core.host import Host
-from ...image import flow
+from ...image import flow, native
 from .edges import shrink, upsample
 from .evidence import GAP, Picture
 from .tracking import AHEAD, ShotDepth
@@ -88,15 +88,16 @@ class DepthStage:
 
     def _prepare(self, frame: Tensor) -> tuple[Picture, Waiting]:
         frame = frame[..., :3].to(self.device).float()
-        small = working_size(frame).cpu().nan_to_num(0)  # one NaN would spread over the shot
+        small, large = working_size(frame)
+        small = small.cpu().nan_to_num(0)  # one NaN would spread over the shot
         picture = Picture(flow.grayscale(small[None])[0], np.ascontiguousarray(small.numpy()))
-        return picture, Waiting(luma(frame), torch.from_numpy(picture.luma).to(self.device))
+        return picture, Waiting(large, torch.from_numpy(picture.luma).to(self.device))
 
     def _finish(self, depth: np.ndarray, frame: Waiting) -> Tensor:
         """Return depth ``[1, H, W, 1]`` in 0..1 from that at working size."""
-        nearness = torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)
-        whole = upsample(nearness, frame.small, frame.large).clamp(0, 1)
-        return (1 - whole if self.options.invert else whole)[None, ..., None]
+        nearness = torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device).clamp(0, 1)
+        nearness = 1 - nearness if self.options.invert else nearness
+        return upsample(nearness, frame.small, frame.large)[None, ..., None]
 
 
 class KeyFrame(NamedTuple):
@@ -187,18 +188,24 @@ def between(
     return total / weights
 
 
-def working_size(frame: Tensor) -> Tensor:
-    """Return a frame ``[H, W, C]`` resized to about ``AREA`` pixels."""
+def working_size(frame: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a frame ``[H, W, C]`` resized to about ``AREA`` pixels, and its ``luma``."""
     import cv2
 
     height, width = frame.shape[:2]
     ratio = min(LARGEST, math.sqrt(AREA / (height * width)))
     size = (max(1, round(height * ratio)), max(1, round(width * ratio)))
     if ratio <= 1 and frame.device.type != "cpu":
-        return shrink(frame, size).clamp(0, 1)
+        return shrink(frame, size).clamp(0, 1), luma(frame)
+    if ratio <= 1 and frame.shape[-1] == 3 and native.enabled():
+        from .compiled_edges import reduce
+
+        reduced, large = reduce(frame.contiguous().numpy(), size)
+        return torch.from_numpy(reduced).clamp(0, 1), torch.from_numpy(large)
     method = cv2.INTER_AREA if ratio <= 1 else cv2.INTER_CUBIC
     resized = cv2.resize(frame.cpu().contiguous().numpy(), size[::-1], interpolation=method)
-    return torch.from_numpy(resized.reshape(*size, frame.shape[-1])).to(frame.device).clamp(0, 1)
+    small = torch.from_numpy(resized.reshape(*size, frame.shape[-1])).to(frame.device).clamp(0, 1)
+    return small, luma(frame)
 
 
 def luma(frame: Tensor) -> Tensor:
