@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -162,7 +162,28 @@ class KeyFrames:
         forth, back = self._tracker.motion()
         for place in range(first.place + 1, second.place):
             part = (place - first.place) / (second.place - first.place)
-            yield between(self._lumas.popleft(), part, first, second, (-forth, back))
+            motions = -projected(forth, first.depth, part), projected(back, second.depth, 1 - part)
+            yield between(self._lumas.popleft(), part, first, second, motions)
+
+
+def projected(motion: np.ndarray, depth: np.ndarray, part: float) -> np.ndarray:
+    """Return the flow ``[h, w, 2]`` at a frame to which ``part`` 0..1 of it leads.
+
+    What is nearer by ``depth`` ``[h, w]``, 0..1, covers the rest. A pixel that none reaches keeps its flow.
+    """
+    height, width = depth.shape
+    levels = (depth * 65535).clip(0, 65535).astype(np.uint16)
+    if native.enabled():
+        from .compiled import project
+
+        return project(motion, levels, part)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    columns = np.clip(np.rint(x + np.float32(part) * motion[..., 0]), 0, width - 1).astype(np.intp)
+    rows = np.clip(np.rint(y + np.float32(part) * motion[..., 1]), 0, height - 1).astype(np.intp)
+    order = np.argsort(levels.ravel(), kind="stable")  # of those at one place, the last one stays
+    there = motion.copy()
+    there.reshape(-1, 2)[(rows * width + columns).ravel()[order]] = motion.reshape(-1, 2)[order]
+    return there
 
 
 def between(
@@ -175,12 +196,16 @@ def between(
     """
     import cv2
 
+    none: Any = None  # OpenCV's stubs do not declare it
     total: np.ndarray = np.zeros(luma.shape, np.float32)
     weights: np.ndarray = np.zeros_like(total)
     here = luma.astype(np.float32)
+    place = np.dstack(np.indices(luma.shape, np.float32)[::-1])
+    sides = [np.dstack([key.depth, key.luma]) for key in (first, second)]
     for motion in motions:
-        for key, way, share in ((first, part, 1 - part), (second, part - 1, part)):
-            bundle = flow.warp(np.dstack([key.depth, key.luma]), way * motion, cubic=False)
+        for side, way, share in ((sides[0], part, 1 - part), (sides[1], part - 1, part)):
+            found = place + np.float32(way) * motion
+            bundle = cv2.remap(side, found, none, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             error = cv2.blur(np.abs(bundle[..., 1] - here), (3, 3))
             unlike = np.square(error + np.float32(1 + 2 * np.median(error[::3, ::3])))
             weight = share / (unlike * unlike)
@@ -198,7 +223,7 @@ def working_size(frame: Tensor) -> tuple[Tensor, Tensor]:
     if ratio <= 1 and frame.device.type != "cpu":
         return shrink(frame, size).clamp(0, 1), luma(frame)
     if ratio <= 1 and frame.shape[-1] == 3 and native.enabled():
-        from .compiled_edges import reduce
+        from .compiled import reduce
 
         reduced, large = reduce(frame.contiguous().numpy(), size)
         return torch.from_numpy(reduced).clamp(0, 1), torch.from_numpy(large)

@@ -100,7 +100,7 @@ def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
     if depth.shape == large.shape:
         return depth
     if large.device.type == "cpu" and native.enabled():
-        from .compiled_edges import upsample as compiled
+        from .compiled import upsample as compiled
 
         return compiled(depth, small, large)
     return upsample_parts(depth, small, large)

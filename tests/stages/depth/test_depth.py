@@ -143,7 +143,7 @@ def test_compiled_reduction_equals_opencv(size):
     pytest.importorskip("numba")
     import cv2
 
-    from stereoreel.stages.depth.compiled_edges import reduce
+    from stereoreel.stages.depth.compiled import reduce
 
     frame = torch.rand(256, 512, 3, generator=torch.Generator().manual_seed(1)).numpy() * 1.2 - 0.1
     small, luma = reduce(frame, size)

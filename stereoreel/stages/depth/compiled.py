@@ -1,6 +1,6 @@
-"""Joint upsampling, and reduction to working size, as loops over pixels compiled by numba.
+"""Parts of builtin depth as loops over pixels, compiled by numba: equal but for rounding.
 
-They equal ``edges.upsample``, and OpenCV's area filter and luma, but for rounding, and read a frame once.
+Joint upsampling, flow moved along itself, and OpenCV's area filter and luma, which read a frame once.
 Imported only if numba is installed.
 """
 
@@ -24,8 +24,8 @@ LOW, RANGE = np.float32(EDGE[0]), np.float32(EDGE[1] - EDGE[0])
 BAND = 1 << 18  # pixels that one core takes at a time
 
 # Numba's cache on disk is keyed by the module's name, which differs in ComfyUI; one name shares the cache.
-sys.modules["stereoreel_depth_compiled_edges"] = sys.modules[__name__]
-__name__ = "stereoreel_depth_compiled_edges"
+sys.modules["stereoreel_depth_compiled"] = sys.modules[__name__]
+__name__ = "stereoreel_depth_compiled"
 
 
 def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
@@ -55,6 +55,13 @@ def reduce(frame: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.nda
 
     parallel_map(work, _bands(size[0], frame.size // (3 * size[0])))
     return small, luma
+
+
+def project(motion: np.ndarray, levels: np.ndarray, part: float) -> np.ndarray:
+    """Return the same as ``builtin.projected``, by depth as uint16 ``levels``."""
+    there = motion.copy()
+    _project(np.ascontiguousarray(motion), levels, np.float32(part), there)
+    return there
 
 
 def _bands(height: int, width: int) -> list[slice]:
@@ -138,8 +145,24 @@ def _reduce(frame, begin, end, small, luma):
                     small[row, column, channel] += share * line[3 * x + channel]
 
 
+def _project(motion, levels, part, there):
+    """Write the flow of each pixel where ``part`` of it leads; the nearest one stays."""
+    height, width = levels.shape
+    nearest = np.zeros((height, width), np.uint16)
+    for y in range(height):
+        for x in range(width):
+            column = np.rint(np.float32(x) + part * motion[y, x, 0])
+            row = np.rint(np.float32(y) + part * motion[y, x, 1])
+            column = int(min(max(column, ZERO), np.float32(width - 1)))
+            row = int(min(max(row, ZERO), np.float32(height - 1)))
+            if levels[y, x] >= nearest[row, column]:
+                nearest[row, column] = levels[y, x]
+                there[row, column, 0], there[row, column, 1] = motion[y, x, 0], motion[y, x, 1]
+
+
 CUBE, PLANE, BYTES = "f4[:,:,::1]", "f4[:,::1]", "u1[:,::1]"
 _upsample = compiled(
     _upsample, f"void({PLANE}, {BYTES}, {BYTES}, i8[::1], f4[::1], i8[::1], f4[::1], f4[::1], {PLANE})"
 )
 _reduce = compiled(_reduce, f"void({CUBE}, i8, i8, {CUBE}, {BYTES})", fastmath={"contract"})
+_project = compiled(_project, f"void({CUBE}, u2[:,::1], f4, {CUBE})")
