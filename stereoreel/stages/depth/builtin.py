@@ -200,7 +200,8 @@ def between(
     total: np.ndarray = np.zeros(luma.shape, np.float32)
     weights: np.ndarray = np.zeros_like(total)
     here = luma.astype(np.float32)
-    place = np.dstack(np.indices(luma.shape, np.float32)[::-1])
+    rows, columns = np.indices(luma.shape, np.float32)
+    place = np.dstack([columns, rows])
     sides = [np.dstack([key.depth, key.luma]) for key in (first, second)]
     for motion in motions:
         for side, way, share in ((sides[0], part, 1 - part), (sides[1], part - 1, part)):
