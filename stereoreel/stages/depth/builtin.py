@@ -82,9 +82,9 @@ class DepthStage:
                     yield self._finish(depth, waiting.popleft())
                 count += 1
         for depth in chain(keys.known(0), keys.rest()):
+            if len(waiting) == 1 and not tracker.travelled:  # before the last frame, after which a pull ends
+                self.counts[STILL] += 1
             yield self._finish(depth, waiting.popleft())
-        if count and not tracker.travelled:
-            self.counts[STILL] += 1
 
     def _prepare(self, frame: Tensor) -> tuple[Picture, Waiting]:
         frame = frame[..., :3].to(self.device).float()

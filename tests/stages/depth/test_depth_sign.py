@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -100,6 +101,16 @@ def test_people_that_walk_before_a_still_camera_stand_in_front(noise):
             behind = rows[:, None] & (views[index].layer < still)
             depth = found[index, ..., 0]
             assert depth[torso].median() > depth[behind].median() + 0.1, f"frame {index}, person {number}"
+
+
+@pytest.mark.parametrize("count", [1, 8, 9])
+def test_the_report_is_complete_with_the_last_frame(count):
+    """A pull takes as many frames as there are, and not the end after them."""
+    frames, _ = street(5, 160, 96).clip(count)
+    stage = builtin.load(None, resolve(depth.OPTIONS, {}), Headless("cpu"))
+    made = stage(Shot(0, ClipInfo(160, 96, Fraction(25), count)), iter([frames]))
+    assert len(list(islice(made, count))) == count
+    assert stage.counts == {builtin.STILL: 1}
 
 
 def test_a_camera_that_travels_is_not_reported():
