@@ -48,6 +48,7 @@ LONG_SIGNATURES = {  # and why they may be longer
     "nets/flashvsr.py:project": "compiled on its own, so that its weights are arguments and not a module's",
     "nets/flashvsr.py:finish": "as project",
     "nodes/_lazy_video.py:LazyVideo.save_to": "ComfyUI's own method",
+    "stages/depth/compiled.py:_upsample": "compiled by numba, which takes plain arrays and numbers",
     "stages/stereo/compiled_background.py:_begin": "compiled by numba, which takes plain arrays and numbers",
     "stages/stereo/compiled_background.py:_finish": "as _begin",
 }

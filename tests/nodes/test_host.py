@@ -31,6 +31,7 @@ from benchmarks.support.depth_3_nets import for_comfyui, made_up
 from benchmarks.support.depth_nets import TINY_VIDEO, published
 from benchmarks.support.depth_nets import random_net as random_net_of_depth
 from benchmarks.support.image_nets import Compact, RRDBNet, random_net
+from benchmarks.support.scenes import Camera, street
 from stereoreel.nets import rife
 from stereoreel.workflow.orders import BUNDLED
 from stereoreel.workflow.templates import TITLES
@@ -250,6 +251,24 @@ def test_encoder_sends_progress_latest_frame_and_result(server):
     (shown,) = history["outputs"]["6"]["stereoreel_encode"]
     (file,) = files(history, server)
     assert shown["view"]["filename"] == shown["name"] == file.name and shown["text"].endswith(file.name)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_builtin_depth_says_on_its_node_that_the_camera_does_not_move(server, moves):
+    scene = street(3, 160, 96, camera=Camera(truck=(4.0 * moves, 0.0)))
+    frames = (scene.clip(10)[0] * 255).round().byte().numpy()
+    write_video(server.base / "input" / "camera.mp4", frames, Fraction(25))
+    graph = {
+        "1": {"class_type": "StereoReelExtract", "inputs": {"video": "camera.mp4", "start": 0.001 * moves}},
+        "7": {"class_type": "StereoReelDepth", "inputs": {"clip": ["1", 0], "model": "builtin"}},
+        "3": {"class_type": "StereoReelEncode", "inputs": {"clip": ["1", 0], "depth": ["7", 0]}},
+    }
+    seen = []
+    history = server.run(graph, on_message=seen.append)
+    assert history["status"]["status_str"] == "success", history["status"]
+    said = [one for one in seen if isinstance(one, bytes) and b"layout prior only" in one]
+    assert len(said) == (0 if moves else 1)
+    assert all(b"7" + b"1 shot(s) without camera motion: layout prior only" in one for one in said)
 
 
 @pytest.mark.parametrize(

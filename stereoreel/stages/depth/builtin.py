@@ -14,7 +14,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ...core.clip import Shot
 from ...core.host import Host
-from ...image import flow
+from ...image import flow, native
 from .edges import shrink, upsample
 from .evidence import GAP, Picture
 from .light import SteadyLight
@@ -76,24 +76,25 @@ class DepthStage:
             yield self._finish(torch.full(frame.small.shape, level), frame)
         depths = _depths(light.pictures(), tracker, key_step(shot.info.fps))
         for depth in light.every(map(torch.from_numpy, depths)):
+            if len(waiting) == 1 and not tracker.travelled:  # before the last frame, after which a pull ends
+                self.counts[STILL] += 1
             yield self._finish(depth, waiting.popleft())
-        if tracker.index and not tracker.travelled:
-            self.counts[STILL] += 1
 
     def _pictures(self, frames: Iterable[Tensor], waiting: deque[Waiting]) -> Iterator[Tensor]:
         """Yield frames at working size, ``[1, 3, h, w]``, and queue their lumas for their depth."""
         for chunk in frames:
             for frame in chunk:
-                frame = frame[..., :3].to(self.device).float()
-                small = working_size(frame).cpu().nan_to_num(0)  # one NaN would spread over the shot
+                small, large = working_size(frame[..., :3].to(self.device).float())
+                small = small.cpu().nan_to_num(0)  # one NaN would spread over the shot
                 own = torch.from_numpy(flow.grayscale(small[None])[0]).to(self.device)
-                waiting.append(Waiting(luma(frame), own))
+                waiting.append(Waiting(large, own))
                 yield small.expand(-1, -1, 3).movedim(-1, 0)[None]
 
     def _finish(self, depth: Tensor, frame: Waiting) -> Tensor:
         """Return depth ``[1, H, W, 1]`` in 0..1 from that at working size."""
-        whole = upsample(depth.to(self.device), frame.small, frame.large).clamp(0, 1)
-        return (1 - whole if self.options.invert else whole)[None, ..., None]
+        nearness = depth.to(self.device).clamp(0, 1)
+        nearness = 1 - nearness if self.options.invert else nearness
+        return upsample(nearness, frame.small, frame.large)[None, ..., None]
 
 
 def _depths(pictures: Iterator[Tensor], tracker: ShotDepth, step: int) -> Iterator[np.ndarray]:
@@ -169,7 +170,28 @@ class KeyFrames:
         forth, back = self._tracker.motion()
         for place in range(first.place + 1, second.place):
             part = (place - first.place) / (second.place - first.place)
-            yield between(self._lumas.popleft(), part, first, second, (-forth, back))
+            motions = -projected(forth, first.depth, part), projected(back, second.depth, 1 - part)
+            yield between(self._lumas.popleft(), part, first, second, motions)
+
+
+def projected(motion: np.ndarray, depth: np.ndarray, part: float) -> np.ndarray:
+    """Return the flow ``[h, w, 2]`` at a frame to which ``part`` 0..1 of it leads.
+
+    What is nearer by ``depth`` ``[h, w]``, 0..1, covers the rest. A pixel that none reaches keeps its flow.
+    """
+    height, width = depth.shape
+    levels = (depth * 65535).clip(0, 65535).astype(np.uint16)
+    if native.enabled():
+        from .compiled import project
+
+        return project(motion, levels, part)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    columns = np.clip(np.rint(x + np.float32(part) * motion[..., 0]), 0, width - 1).astype(np.intp)
+    rows = np.clip(np.rint(y + np.float32(part) * motion[..., 1]), 0, height - 1).astype(np.intp)
+    order = np.argsort(levels.ravel(), kind="stable")  # of those at one place, the last one stays
+    there = motion.copy()
+    there.reshape(-1, 2)[(rows * width + columns).ravel()[order]] = motion.reshape(-1, 2)[order]
+    return there
 
 
 def between(
@@ -182,12 +204,17 @@ def between(
     """
     import cv2
 
+    none: Any = None  # OpenCV's stubs do not declare it
     total: np.ndarray = np.zeros(luma.shape, np.float32)
     weights: np.ndarray = np.zeros_like(total)
     here = luma.astype(np.float32)
+    rows, columns = np.indices(luma.shape, np.float32)
+    place = np.dstack([columns, rows])
+    sides = [np.dstack([key.depth, key.luma]) for key in (first, second)]
     for motion in motions:
-        for key, way, share in ((first, part, 1 - part), (second, part - 1, part)):
-            bundle = flow.warp(np.dstack([key.depth, key.luma]), way * motion, cubic=False)
+        for side, way, share in ((sides[0], part, 1 - part), (sides[1], part - 1, part)):
+            found = place + np.float32(way) * motion
+            bundle = cv2.remap(side, found, none, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             error = cv2.blur(np.abs(bundle[..., 1] - here), (3, 3))
             unlike = np.square(error + np.float32(1 + 2 * np.median(error[::3, ::3])))
             weight = share / (unlike * unlike)
@@ -195,18 +222,24 @@ def between(
     return total / weights
 
 
-def working_size(frame: Tensor) -> Tensor:
-    """Return a frame ``[H, W, C]`` resized to about ``AREA`` pixels."""
+def working_size(frame: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a frame ``[H, W, C]`` resized to about ``AREA`` pixels, and its ``luma``."""
     import cv2
 
     height, width = frame.shape[:2]
     ratio = min(LARGEST, math.sqrt(AREA / (height * width)))
     size = (max(1, round(height * ratio)), max(1, round(width * ratio)))
     if ratio <= 1 and frame.device.type != "cpu":
-        return shrink(frame, size).clamp(0, 1)
+        return shrink(frame, size).clamp(0, 1), luma(frame)
+    if ratio <= 1 and frame.shape[-1] == 3 and native.enabled():
+        from .compiled import reduce
+
+        reduced, large = reduce(frame.contiguous().numpy(), size)
+        return torch.from_numpy(reduced).clamp(0, 1), torch.from_numpy(large)
     method = cv2.INTER_AREA if ratio <= 1 else cv2.INTER_CUBIC
     resized = cv2.resize(frame.cpu().contiguous().numpy(), size[::-1], interpolation=method)
-    return torch.from_numpy(resized.reshape(*size, frame.shape[-1])).to(frame.device).clamp(0, 1)
+    small = torch.from_numpy(resized.reshape(*size, frame.shape[-1])).to(frame.device).clamp(0, 1)
+    return small, luma(frame)
 
 
 def luma(frame: Tensor) -> Tensor:

@@ -7,11 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...image import native
 from ...image.edge_snap import mask_indices
 
 # change of depth from pixel to pixel from which the image's edges begin to place it, and from which they do
 EDGE = (0.015, 0.03)
 LUMA_STEP = 0.06  # luma difference at which two pixels count as different surfaces
+FLOOR = 0.02  # of the weights, so that none is 0, and of the difference, so that none is infinite
 TOGETHER = 1 << 15  # pixels upsampled at a time, which fit in a CPU's cache
 
 
@@ -97,9 +99,18 @@ def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
     """
     if depth.shape == large.shape:
         return depth
+    if large.device.type == "cpu" and native.enabled():
+        from .compiled import upsample as compiled
+
+        return compiled(depth, small, large)
+    return upsample_parts(depth, small, large)
+
+
+def upsample_parts(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
+    """Upsample without a compiler, on any device; see ``upsample``."""
     result = F.interpolate(depth[None, None], large.shape, mode="bilinear", align_corners=False)[0, 0]
     (top, down), (left, across) = (
-        _between(size, grown, large.device) for size, grown in zip(depth.shape, large.shape)
+        between(size, grown, large.device) for size, grown in zip(depth.shape, large.shape)
     )
     four = _squares(depth)
     step = four.amax(0) - four.amin(0)
@@ -113,8 +124,8 @@ def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
         corners = [(y, x) for y in (1 - by_row, by_row) for x in (1 - by_column, by_column)]
         total, weights = torch.zeros_like(own), torch.zeros_like(own)
         for value, luma, (near_row, near_column) in zip(four, lumas, corners):
-            unlike = ((own - luma.take(place)) / (255 * LUMA_STEP)).square_().add_(0.02)
-            weight = torch.addcmul(own.new_tensor(0.02), near_row, near_column).div_(unlike)
+            unlike = ((own - luma.take(place)) / (255 * LUMA_STEP)).square_().add_(FLOOR)
+            weight = torch.addcmul(own.new_tensor(FLOOR), near_row, near_column).div_(unlike)
             weights += weight
             total.addcmul_(weight, value.take(place))
         result.put_(target, torch.lerp(result.take(target), total.div_(weights), share.take(place)))
@@ -129,7 +140,7 @@ def _squares(image: Tensor) -> Tensor:
     return torch.cat([two, below])
 
 
-def _between(size: int, grown: int, device) -> tuple[Tensor, Tensor]:
+def between(size: int, grown: int, device) -> tuple[Tensor, Tensor]:
     """Return, for each of ``grown`` pixels, the first of its two neighbours, and the weight of the second."""
     place = ((torch.arange(grown, device=device) + 0.5) * (size / grown) - 0.5).clamp(0, size - 1)
     first = place.long()

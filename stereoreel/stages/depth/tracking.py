@@ -25,6 +25,8 @@ from .windows import match
 
 IN_FRONT = 0.3  # nearness by which what moves on its own stands out
 GUESSED = 0.25  # pace of depth by layout alone, as a share of that from motion
+THIN = 100  # half width of a thin thing is at most this part of the frame's
+UPRIGHT = 6  # half the length over which it has one depth is this part of the frame's height
 APART = 0.1  # difference of nearness between two surfaces
 AHEAD = 5  # key frames whose evidence counts before the first depth
 
@@ -178,7 +180,26 @@ def complete(
         filled = filled + blur(weight * (depth - filled), reach) / blur(weight + base, reach)
     filled = (weight * depth + 0.3 * filled) / (weight + 0.3)
     mixed = guess + sure * (filled - guess)
-    return guided(mixed[..., None], color, max(1, max(depth.shape) // 100), 1e-4)[..., 0]
+    smooth = guided(mixed[..., None], color, max(1, max(depth.shape) // 100), 1e-4)[..., 0]
+    return straightened(smooth, mixed, weight)
+
+
+def straightened(smooth: np.ndarray, depth: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return ``smooth`` depth ``[h, w]`` with one depth along thin upright things.
+
+    Such a thing is what an opening of ``depth`` across it removes, if most of a stretch of three columns is a
+    part of it. It gets the mean of its own depth there, by ``weight``.
+    """
+    import cv2
+
+    height, width = depth.shape
+    depth, stretch = np.ascontiguousarray(depth, np.float32), (3, 2 * (height // UPRIGHT) + 1)
+    ridge = depth - cv2.morphologyEx(depth, cv2.MORPH_OPEN, np.ones((1, 2 * (width // THIN) + 1), np.uint8))
+    own = np.clip(ridge / APART - 1, 0, 1)
+    trust = own * own * np.minimum(weight, 1)
+    level = cv2.blur(trust * depth, stretch) / (cv2.blur(trust, stretch) + 1e-6)
+    share = np.clip((cv2.blur(own, stretch) - 0.5) / 0.2, 0, 1)
+    return smooth + own * share * (level - smooth)
 
 
 def blur(image: np.ndarray, reach: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from ...core import cancel
+from ...image import native
 from .warp import JOIN, Eye
 
 SURFACE, HALF, ONE, ZERO = np.float32(JOIN), np.float32(0.5), np.float32(1), np.float32(0)
@@ -125,8 +126,4 @@ def _warp(image, parallax, share, left, picture, holes, source):
                 source[row, width - 1 - x if left else x] = width - 1 - shown[x] if left else shown[x]
 
 
-try:
-    _warp = njit(SIGNATURE, cache=True, nogil=True, error_model="numpy")(_warp)
-# no writable directory for the cache, or the cache cannot be read
-except (RuntimeError, OSError, ImportError):
-    _warp = njit(SIGNATURE, nogil=True, error_model="numpy")(_warp)
+_warp = native.compiled(_warp, SIGNATURE)

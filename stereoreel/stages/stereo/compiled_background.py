@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from ...core import cancel
+from ...image.native import compiled
 from .background import FADE, FIRST, FULL, SMALLEST, TRACE
 from .warp import Eye
 
@@ -183,12 +184,4 @@ SIGNATURES = {
 }
 
 
-def _compiled(function, signature: str):
-    try:
-        return njit(signature, cache=True, nogil=True, error_model="numpy")(function)
-    # no writable directory for the cache, or the cache cannot be read
-    except (RuntimeError, OSError, ImportError):
-        return njit(signature, nogil=True, error_model="numpy")(function)
-
-
-_begin, _enlarge, _complete, _finish = (_compiled(*each) for each in SIGNATURES.items())
+_begin, _enlarge, _complete, _finish = (compiled(*each) for each in SIGNATURES.items())

@@ -8,7 +8,6 @@ from the right end, and left and right in these comments are exchanged, so mirro
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ...core import cancel
+from ...image import native
 from ...image.compute import parallel_map
 from ...image.huge_pages import empty
 from .gaps import fill_listed, fill_scanned
@@ -84,19 +84,12 @@ def move(eyes: list[Eye]) -> None:
 
 def compiled() -> Callable[[list[Eye]], None] | None:
     """Return compiled ``move_rows`` for float32 on the CPU, if numba is there and STEREOREEL_NUMBA not 0."""
-    return None if os.environ.get("STEREOREEL_NUMBA") == "0" else _compiled()
+    return _compiled() if native.enabled() else None
 
 
 @lru_cache(1)
-def _compiled() -> Callable[[list[Eye]], None] | None:
+def _compiled() -> Callable[[list[Eye]], None]:
     begin = time.perf_counter()
-    try:
-        import numba
-    # not installed, for another numpy, or without a library that it needs
-    except (ImportError, OSError):
-        return None
-    if getattr(numba.config, "DISABLE_JIT", False):
-        return None
     from .compiled import move_rows as compiled_rows
 
     if (seconds := time.perf_counter() - begin) > 2:

@@ -2,8 +2,10 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from benchmarks.support.depth_scenes import MOVES, estimate, rank_correlation
 from benchmarks.support.scenes import street
@@ -122,8 +124,38 @@ def test_half_precision_frames_give_nearly_the_same_depth():
     torch.testing.assert_close(estimate(frames.half()), estimate(frames), atol=0.05, rtol=0)
 
 
-def test_depth_edges_align_with_image_edges():
+@pytest.mark.parametrize("size", [(300, 533), (90, 120)])  # larger and smaller than what motion is seen on
+@pytest.mark.parametrize("invert", [False, True])
+def test_compiled_depth_equals_the_plain_one(monkeypatch, size, invert):
+    pytest.importorskip("numba")
+    frames, _ = street(6, 160, 90, camera=MOVES["sideways"]).clip(4)
+    frames = F.interpolate(frames.movedim(-1, 1), size, mode="bicubic").movedim(1, -1).clamp(0, 1)
+    found = []
+    for compiled in "01":
+        monkeypatch.setenv("STEREOREEL_NUMBA", compiled)
+        found.append(estimate(frames, invert=invert))
+    assert found[0].std() > 0.1
+    torch.testing.assert_close(*found, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(97, 211), (64, 128)])
+def test_compiled_reduction_equals_opencv(size):
+    pytest.importorskip("numba")
+    import cv2
+
+    from stereoreel.stages.depth.compiled import reduce
+
+    frame = torch.rand(256, 512, 3, generator=torch.Generator().manual_seed(1)).numpy() * 1.2 - 0.1
+    small, luma = reduce(frame, size)
+    assert np.abs(small - cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)).max() < 1e-6
+    exact = np.clip(np.floor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) * 255 + 0.5), 0, 255)
+    assert np.abs(luma - exact).max() <= 1 and (luma != exact).mean() < 1e-3
+
+
+@pytest.mark.parametrize("compiled", "01")
+def test_depth_edges_align_with_image_edges(monkeypatch, compiled):
     """A large frame gives the edges, not the smaller one that the motion was estimated on."""
+    monkeypatch.setenv("STEREOREEL_NUMBA", compiled)
     from stereoreel.stages.depth.edges import upsample
 
     large = torch.zeros(40, 60, dtype=torch.uint8)

@@ -8,7 +8,7 @@ from benchmarks.builtin_depth import at_scale
 from benchmarks.support.depth_scenes import MOVES, estimate, rank_correlation
 from benchmarks.support.scenes import Camera, Layer, Scene, Texture, street
 from stereoreel.analysis.depth_metrics import boundary_f1
-from stereoreel.stages.depth.builtin import KeyFrame, between
+from stereoreel.stages.depth.builtin import KeyFrame, between, projected
 from stereoreel.stages.depth.parallax import Camera as Motion
 from stereoreel.stages.depth.sweep import Sweep
 
@@ -30,9 +30,10 @@ def upright(half: float, truck: tuple[float, float]) -> Scene:
 
 
 @pytest.mark.parametrize("truck", [(4.0, 0.0), (-4.0, 0.0)])
-def test_an_upright_is_straight(truck):
+@pytest.mark.parametrize("half", [2.0, 4.0])
+def test_an_upright_is_straight(truck, half):
     """It does not bend by a pixel where its background changes from a wall to the ground."""
-    scene = upright(4.0, truck)
+    scene = upright(half, truck)
     found = estimate(scene.clip(10)[0])[5, ..., 0]
     own = scene.render(5).layer == 2
     along = torch.stack([line[here].median() for line, here in zip(found, own) if here.any()])
@@ -75,6 +76,19 @@ def test_the_sweep_moves_an_outline_to_where_pixels_agree():
     before, after = (np.abs(one - exact)[inner].mean() for one in (blurred, found))
     assert after < 0.4 * before and sure.max() > 0.5
     assert np.abs(sweep.flow(exact, sides[1]) - flow)[inner].max() < 0.2
+
+
+@pytest.mark.parametrize("compiled", "01")
+def test_flow_follows_a_thin_thing_that_leaves_its_place(monkeypatch, compiled):
+    """Halfway, a pole that moves by more than its width has its own flow, not that of the wall it covers."""
+    monkeypatch.setenv("STEREOREEL_NUMBA", compiled)
+    scene = upright(2.0, (12.0, 0.0))
+    first, middle = scene.render(0), scene.render(0.5)
+    flow = np.dstack([12.0 * first.depth, 0 * first.depth]).astype(np.float32)
+    there = projected(flow, first.depth.numpy(), 0.5)
+    pole = (middle.layer == 2).numpy()
+    assert np.abs(there[pole, 0] - 12.0 * 0.8).max() < 0.1
+    assert np.abs(flow[pole, 0] - 12.0 * 0.8).min() > 1, "what a pixel's own place says"
 
 
 def test_depth_between_key_frames_is_what_looks_like_the_frame():

@@ -1,6 +1,8 @@
 """Depth without a neural network keeps its sign over shots, rates and sizes; in doubt it is the layout."""
 
+from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.support.depth_scenes import MOVES, rank_correlation
-from benchmarks.support.scenes import Camera, street
+from benchmarks.support.scenes import Camera, Layer, Texture, street
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.models.headless import Headless
@@ -62,6 +64,53 @@ def test_a_camera_that_does_not_travel_is_reported(move):
     found, stage = estimate(frames)
     assert stage.counts == {builtin.STILL: 1}
     assert found[4].max() - found[4].min() < 0.9, "the range of a guess is smaller"
+
+
+@pytest.mark.parametrize("zoom", [1.02, 1 / 1.02])
+def test_a_zoom_is_no_travel(zoom):
+    """It moves near and far alike, so it says nothing about depth, and must not turn the layout round."""
+    scene = street(5, 192, 108, camera=Camera(zoom=zoom))
+    frames, _ = scene.clip(12)
+    found, stage = estimate(frames)
+    assert stage.counts == {builtin.STILL: 1}
+    for index in (0, 5, 11):
+        alone, _ = estimate(frames[index : index + 1])
+        assert rank_correlation(found[index], alone[0]) > 0.9, f"frame {index}"
+
+
+@pytest.mark.parametrize("noise", [0, 3])
+def test_people_that_walk_before_a_still_camera_stand_in_front(noise):
+    """Two meet; their bodies move on their own, and the street remains the layout."""
+    scene = street(5, 192, 108)
+    still = len(scene.layers)
+    people = [
+        Layer(shape, 0.9, Texture(401 + number), (x, y), radius, velocity=(speed, 0.0))
+        for number, (x, speed) in enumerate(((50, 3.0), (140, -2.5)))
+        for shape, y, radius in (("box", 70, (8, 26)), ("ellipse", 38, (6, 7)))
+    ]
+    scene = replace(scene, layers=(*scene.layers, *people))
+    views = [scene.render(time) for time in range(14)]
+    frames = torch.stack([view.image for view in views])
+    frames += torch.randn(frames.shape, generator=torch.Generator().manual_seed(1)) * noise / 255
+    found, stage = estimate(frames.clamp(0, 1))
+    assert stage.counts == {builtin.STILL: 1}
+    for index in (4, 9, 13):
+        for number in range(2):
+            torso = views[index].layer == still + 2 * number
+            rows = torso.any(1)
+            behind = rows[:, None] & (views[index].layer < still)
+            depth = found[index, ..., 0]
+            assert depth[torso].median() > depth[behind].median() + 0.1, f"frame {index}, person {number}"
+
+
+@pytest.mark.parametrize("count", [1, 8, 9])
+def test_the_report_is_complete_with_the_last_frame(count):
+    """A pull takes as many frames as there are, and not the end after them."""
+    frames, _ = street(5, 160, 96).clip(count)
+    stage = builtin.load(None, resolve(depth.OPTIONS, {}), Headless("cpu"))
+    made = stage(Shot(0, ClipInfo(160, 96, Fraction(25), count)), iter([frames]))
+    assert len(list(islice(made, count))) == count
+    assert stage.counts == {builtin.STILL: 1}
 
 
 def test_a_camera_that_travels_is_not_reported():
