@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from ...core.host import Host
 from . import StereoOptions
 from . import describe as describe_pair
 from .comfort import Screen, screen_of
-from .parallax import Parallax
+from .parallax import Parallax, course_of
 from .window import FloatingWindow, cut_off
 
 # percent of the width: the histogram's range to either side, and one of its bins
@@ -78,7 +79,9 @@ class ComfortOverlay(Overlay):
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[dict[str, Tensor]]:
         fps = float(shot.info.fps)
-        parallax_of, window = Parallax(self.options, fps), FloatingWindow(fps)
+        course = course_of(self.options, shot)
+        options = replace(self.options, divergence=course.strongest) if course else self.options
+        parallax_of, window = Parallax(options, fps, course), FloatingWindow(fps)
         for images, depths in zip(frames, depth):
             parallax = parallax_of(depths.to(self.device), images)
             bars = window(parallax) if self.options.floating_window else parallax.new_zeros(len(parallax), 2)
