@@ -11,7 +11,7 @@ from torch import Tensor
 from ...core.clip import Clip, ClipInfo
 from ...core.options import ModelOptions, option
 from .comfort import BY_HAND, STRENGTHS
-from .shot_table import STRONGEST, parsed
+from .shot_table import parsed
 
 if TYPE_CHECKING:
     from .look_ahead import LookAhead
@@ -29,7 +29,7 @@ class StereoOptions(ModelOptions):
         "Strength of the effect: the parallax between the views from the farthest to the nearest point, in "
         "percent of the width. 1 is gentle, 2 suits most screens, above 4 strains the eyes on a large one.",
         low=0.0,
-        high=STRONGEST,
+        high=10.0,
         step=0.1,
         only=HANDMADE,
     )

@@ -20,7 +20,7 @@ from ...image.huge_pages import empty
 from . import StereoOptions, check_depth
 from .background import fill_background
 from .comfort import BY_HAND, SCREENS, advice
-from .parallax import SHARES, Parallax, course_of
+from .parallax import SHARES, Parallax, course_of, limits_of
 from .shot_table import Course
 from .soften import soften
 from .temporal import Gap, Moment, TemporalFill
@@ -52,8 +52,8 @@ class ForwardWarp:
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[dict[str, Tensor]]:
         if course := course_of(self.options, shot):
-            own = ForwardWarp(replace(self.options, divergence=course.strongest), self.device)
-            yield from own.rendered(shot, frames, depth, course)
+            options = replace(self.options, divergence=course.strongest(limits_of(self.options)))
+            yield from ForwardWarp(options, self.device).rendered(shot, frames, depth, course)
         else:
             yield from self.rendered(shot, frames, depth)
 

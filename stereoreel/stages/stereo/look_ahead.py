@@ -3,8 +3,9 @@
 A shot's depth, from its 1st to its 99th percentile, fills the parallax that a strength allows in front of the
 screen and behind it. Three things make it weaker:
 
-- steep depth: two points a degree apart are not fused if their parallax differs by more than a degree, the
-  disparity gradient limit of Burt and Julesz, "A disparity gradient limit for binocular fusion", 1980
+- steep depth: two points are not fused together if their parallax differs by more than their distance, the
+  disparity gradient limit of Burt and Julesz, "A disparity gradient limit for binocular fusion", 1980. Edges
+  of objects are always steeper; this counts points ``APART``
 - objects that a side border cuts off in front of the screen, which then moves forward
 - a cut at which the middle of the picture jumps: both shots ease to less effect, and towards each other
 """
@@ -32,13 +33,13 @@ from .window import cut_off
 
 EVERY = 4.0  # seconds from one excerpt of a shot to the next
 FAR, MIDDLE, NEAR = 0.01, 0.5, 0.99  # of the depths of a frame
-STEEP = 0.99  # of the steps of depth between points a degree apart
-GRADIENT = 1.0  # degrees, by which they may differ
+APART = 1.5  # degrees from point to point, by which their parallax may differ
+STEEP = 0.95  # of all such points, at least
 SAMPLES = 192  # rows and columns of depth that are counted
 # a shot whose depth covers less than this, such as a wall or a title, is not spread over the full range
-LEAST = 0.4
+LEAST = 0.25
 CUT_OFF = 0.002  # of the width: parallax at a side border that counts as a cut off object
-KEPT = 0.85  # of a shot's strength, at least, where its screen moves forward for cut off objects
+KEPT = 0.92  # of a shot's strength, at least, where its screen moves forward for cut off objects
 STEPS = 24  # positions of the screen that are tried
 
 
@@ -90,12 +91,12 @@ class LookAhead:
         """Return the reliefs of the excerpts of each shot, its first and last frames included."""
         places = [excerpts(start, stop, float(info.fps)) for start, stop in _shots(info)]
         [depth] = select_frames([self.clips[1]], [frame for shot in places for frame in shot])
-        degree = 1 / screen_of(options.screen).field
+        apart = APART / screen_of(options.screen).field
         found: list[Relief] = []
         with closing(pull(depth, Polling(host))) as chunks:
             for (chunk,) in chunks:
                 frames = chunk.float()[..., 0].nan_to_num(0, posinf=1, neginf=0)
-                found += [relief(frame, options.foreground_scale, degree) for frame in frames]
+                found += [relief(frame, options.foreground_scale, apart) for frame in frames]
         reliefs = iter(found)
         return [[next(reliefs) for _ in shot] for shot in places]
 
@@ -121,14 +122,14 @@ def excerpts(start: int, stop: int, fps: float) -> list[int]:
     return sorted({start + (stop - 1 - start) * number // (count - 1) for number in range(count)})
 
 
-def relief(depth: Tensor, foreground_scale: float, degree: float) -> Relief:
-    """Return the relief of depth ``[h, w]``; ``degree`` is one of the viewing angle, in frame widths."""
+def relief(depth: Tensor, foreground_scale: float, apart: float) -> Relief:
+    """Return the relief of depth ``[h, w]``, with the steps between points so many frame widths apart."""
     if foreground_scale:
         depth = scale_foreground(depth, foreground_scale)
     rows, columns = (max(1, side // SAMPLES) for side in depth.shape)
     seen = depth[::rows, ::columns]
-    apart = max(1, round(degree * seen.shape[1]))
-    steps = (seen[:, apart:] - seen[:, :-apart]).abs() if apart < seen.shape[1] else seen.new_zeros(1)
+    columns = max(1, round(apart * seen.shape[1]))
+    steps = (seen[:, columns:] - seen[:, :-columns]).abs() if columns < seen.shape[1] else seen.new_zeros(1)
     far, middle, near = (_quantile(seen, share) for share in (FAR, MIDDLE, NEAR))
     return Relief(far, middle, near, float(cut_off(depth).max()), _quantile(steps, STEEP))
 
@@ -163,7 +164,7 @@ def setting_of(options: StereoOptions, limits: tuple[float, float], reliefs: Seq
     steepest = max(one.step for one in reliefs)
     most = STRONGEST / 100
     if steepest:
-        most = min(most, screen_of(options.screen).limits(GRADIENT)[0] / steepest)
+        most = min(most, screen_of(options.screen).limits(APART)[0] / steepest)
 
     def strength(convergence: float) -> float:
         """Return the largest one with the screen at this depth."""

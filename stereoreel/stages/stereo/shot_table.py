@@ -21,7 +21,8 @@ from torch import Tensor
 from ...core.clip import Shot
 from ...core.options import shown
 
-STRONGEST = 10.0  # percent of the width
+# percent of the width: more than the option divergence allows, because limits apply and flat shots need it
+STRONGEST = 40.0
 # a convergence outside 0..1 puts all of the scene on one side of the screen
 PLANES = (-5.0, 6.0)
 SECONDS = 1.0  # in which a shot eases, at most half of it
@@ -127,10 +128,13 @@ class Course:
         self.stop = shots[number + 1].start if number + 1 < len(shots) else shot.info.frames
         self.reach = min(SECONDS * float(shot.info.fps), (self.stop - self.shot.start) / 2)
 
-    @property
-    def strongest(self) -> float:
-        """The largest strength of its frames."""
-        return max(setting.strength for setting in self.shot[1:])
+    def strongest(self, limits: tuple[float, float] | None = None) -> float:
+        """Return the largest strength of its frames that has an effect within limits, fractions of the width.
+
+        That is the range of their parallax, from the farthest to the nearest point, in percent of the width.
+        """
+        most = max(setting.strength for setting in self.shot[1:])
+        return min(most, 100 * sum(limits)) if limits else most
 
     def take(self, count: int) -> Tensor:
         """Return strength and offset ``[count, 2]`` of the next frames, in percent of the width.
