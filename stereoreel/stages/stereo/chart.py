@@ -54,6 +54,7 @@ def page(tally: Tally, said: Sequence[str], curves: Curves, worst: Sequence[Wors
     )
     first, *others = worst
     paper.image(to_image(first.picture))
+    paper.write(curves.caption(first.frame), TEXT, QUIET)
     if others:
         paper.pictures([(curves.caption(one.frame), to_image(one.picture)) for one in others], 4)
     paper.write("How much of the picture is how far from the screen", HEADING, ACCENT)

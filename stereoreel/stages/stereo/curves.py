@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 HEIGHT = 380  # pixels
-LEFT, RIGHT, TOP, BOTTOM = 100, 20, 16, 56  # pixels around the plot
+LEFT, RIGHT, TOP, BOTTOM = 100, 20, 16, 66  # pixels around the plot
 BAND, MIDDLE, CUT, LIMIT = (70, 96, 92), (150, 220, 190), (110, 112, 116), (255, 140, 90)
 LEAST = 1.15  # of the limits, that are shown at least
 TICKS = 8  # times that are written below

@@ -66,7 +66,7 @@ class Overlay:
         self.worst: list[Worst] = []
 
     def seen(self, images: Tensor, parallax: Tensor, bars: Tensor, shot: Shot, first: int) -> Tensor:
-        """Return overlays ``[T, H, W, 3]`` for parallax ``[T, H, W]`` (NaN: unknown), from frame ``first`` on.
+        """Return overlays ``[T, H, W, 3]`` for parallax ``[T, H, W]`` (NaN: unknown) from frame ``first``.
 
         ``bars`` ``[T, 2]`` are the pixels covered at the borders.
         """
