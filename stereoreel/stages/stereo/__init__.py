@@ -120,7 +120,7 @@ class StereoOptions(ModelOptions):
     plan: str = option(
         "",
         "Strength (divergence) and convergence by shot, as CSV with a line for each: its first frame, its "
-        "strength, its convergence, such as 48,2.5,0.4. If empty, all shots are alike with strength by hand; "
+        "strength, its convergence, such as 48, 2.5, 0.4. If empty, all shots are alike with strength by hand; "
         "else it is found from excerpts of the depth before the first frame.",
         advanced=True,
         lines=True,
