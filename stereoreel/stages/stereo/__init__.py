@@ -38,6 +38,7 @@ class StereoOptions(ModelOptions):
         "`auto` puts the zero-parallax plane half-way between the near and far ends of each scene and "
         "follows slowly; `fixed` uses `convergence`.",
         choices=("auto", "fixed"),
+        advanced=True,
     )
     convergence: float = option(
         0.5,
@@ -120,8 +121,8 @@ class StereoOptions(ModelOptions):
     plan: str = option(
         "",
         "Strength (divergence) and convergence by shot, as CSV with a line for each: its first frame, its "
-        "strength, its convergence, such as 48, 2.5, 0.4. If empty, all shots are alike with strength by hand; "
-        "else it is found from excerpts of the depth before the first frame.",
+        "strength, its convergence, such as 48, 2.5, 0.4. If empty, all shots are alike with strength by "
+        "hand; else it is found from excerpts of the depth before the first frame.",
         advanced=True,
         lines=True,
     )
