@@ -31,7 +31,7 @@ from .parallax import limits_of
 from .shot_table import STRONGEST, PlannedShot, Setting, parsed, written
 from .window import cut_off
 
-EVERY = 4.0  # seconds from one excerpt of a shot to the next
+EVERY = 6.0  # seconds from one excerpt of a shot to the next
 FAR, MIDDLE, NEAR = 0.01, 0.5, 0.99  # of the depths of a frame
 APART = 1.5  # degrees from point to point, by which their parallax may differ
 STEEP = 0.95  # of all such points, at least
@@ -118,7 +118,7 @@ def _check_starts(shots: Sequence[PlannedShot], info: ClipInfo) -> None:
 
 def excerpts(start: int, stop: int, fps: float) -> list[int]:
     """Return the frames of a shot that are looked at: both ends, and others evenly between."""
-    count = 2 + round((stop - start) / (EVERY * fps))
+    count = 2 + int((stop - start) / (EVERY * fps))
     return sorted({start + (stop - 1 - start) * number // (count - 1) for number in range(count)})
 
 
