@@ -13,7 +13,7 @@ used        mean of the range from the 1st to the 99th percentile of a frame's p
             allow; "least" is that of the shot that uses least
 cut         the largest change of the median parallax at a cut, in degrees, and the limit
 by hand     the same for divergence 2, auto convergence and `limit`, for comparison
-seconds     CPU time of finding the plan, as a share of that of all depth
+seconds     CPU time of finding the plan, as a share of that of all depth; nothing is estimated in rendered
 """
 
 from __future__ import annotations
