@@ -25,6 +25,7 @@ from ..stereoreel.media.write.options import EncodeOptions
 from ..stereoreel.viewing.browser_copy import IMAGES, browser_copy, playable, summary
 from ._comfy import PromptServer, get_progress_state, io, model_management
 from ._host import ComfyHost, scratch
+from ._notes import show_on_node
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,10 @@ class EncodeView(Observer):
     def say(self, line: str) -> None:
         log.info(line)
         self.send(line)
+
+    def found(self, label: str, text: str) -> None:
+        log.info("%s: %s", label, text)
+        show_on_node(label, text)
 
     def skipped(self, frames: int) -> None:
         self.done = self.before = frames

@@ -1,4 +1,4 @@
-"""Show on a node what its stage reported at the end of a pull, such as shots without camera motion."""
+"""Show on a node what its stage reported in a pull, such as shots without camera motion."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from ._comfy import PromptServer
 
 
 class NodeMeter(Meter):
-    """Also sends a stage's counts to its node, as text."""
+    """Also sends what a stage says, and its counts, to its node, as text."""
 
     def note(self, label: str, counts: Mapping[str, int]) -> None:
         super().note(label, counts)
-        node = re.search(r"\(node (\S+)\)$", label)
-        if node and (said := format_counts(counts)):
-            PromptServer.instance.send_progress_text(said, node[1])
+        show_on_node(label, format_counts(counts))
+
+    def say(self, label: str, text: str) -> None:
+        super().say(label, text)
+        show_on_node(label, text)
+
+
+def show_on_node(label: str, text: str) -> None:
+    """Show a text on the node that a label ends with."""
+    if text and (node := re.search(r"\(node (\S+)\)$", label)):
+        PromptServer.instance.send_progress_text(text, node[1])

@@ -105,7 +105,7 @@ def _widget(option: Option) -> io.Input:
     if isinstance(option.default, bool):
         return io.Boolean.Input(option.name, **common)
     if isinstance(option.default, str):
-        return io.String.Input(option.name, **common)
+        return io.String.Input(option.name, multiline=option.lines, **common)
     kind = io.Int if isinstance(option.default, int) else io.Float
     return kind.Input(option.name, min=option.low, max=option.high, step=option.step, **common)
 

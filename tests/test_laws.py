@@ -95,6 +95,32 @@ def test_shot_law(kind, model, tensor_clip, host):
         assert torch.equal(whole, torch.cat(parts, dim=-4))
 
 
+PLAN = "0,3,0.4,,,2,0.6\n6,5,0.6,2,0.7\n"
+
+
+@pytest.mark.parametrize("fill", ["background", "inpaint"])
+@pytest.mark.parametrize("strength", ["by hand", "strong"])
+def test_laws_hold_with_a_plan_of_shots(fill, strength, tensor_clip, host):
+    """A shot depends on its own line of the plan, and not on chunks."""
+    first, second = scene(6, seed=1), scene(5, seed=2)
+    options = {"strength": strength, "fill": fill, "border": 1.0, "floating_window": True}
+    joined = outputs(
+        "stereo", "builtin", tensor_clip(torch.cat([first, second]), cuts=(6,)), plan=PLAN, **options
+    )
+    whole = all_frames(joined, host, 11)
+    lines = PLAN.splitlines()
+    alone = [
+        all_frames(outputs("stereo", "builtin", tensor_clip(shot), plan=plan, **options), host, 4)
+        for shot, plan in ((first, lines[0]), (second, lines[1].replace("6,", "0,", 1)))
+    ]
+    for some, one, *parts in zip(all_frames(joined, host, 2), whole, *alone, strict=True):
+        assert torch.equal(some, one) and torch.equal(one, torch.cat(parts, dim=-4))
+    plain = all_frames(
+        outputs("stereo", "builtin", tensor_clip(first), **{**options, "strength": "by hand"}), host, 4
+    )
+    assert not torch.equal(alone[0][0], plain[0])
+
+
 RATES = [
     {},
     {"multiplier": 3},

@@ -19,6 +19,7 @@ from ..media.write.options import EncodeOptions
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
+from . import stereo_plan
 from .films import (
     FAILURES,
     Made,
@@ -100,6 +101,7 @@ def declare(commands) -> None:
     add_summary(film)
     film.add_argument("--metrics", type=Path, help="a text file for Prometheus, rewritten after every unit")
     film.add_argument("--plan", action="store_true", help="print the units and exit")
+    stereo_plan.declare(film)
     film.add_argument(
         "--ray",
         metavar="ADDRESS",
@@ -141,12 +143,20 @@ def run(options) -> int:
 
     one_workflow(options)
     options.workflow = find_workflow(options.workflow)
-    graph = graph_of(options)
+    graph = stereo_plan.given(graph_of(options), options.stereo_plan)
     if batch := batch_of(options, graph, lambda own: _owns(graph, own)):
+        if options.write_stereo_plan:
+            raise ValueError("--write-stereo-plan takes one film, because each has its own shots.")
         return _films(graph, options, batch)
     options.input = next(iter(options.input), None)
     if options.plan:
         print("\n".join(_plan(graph, options)))
+        return 0
+    if options.write_stereo_plan:
+        _, request, host, _, bar, _ = _prepared(graph, options, "")
+        with bar:
+            path = stereo_plan.write(options.write_stereo_plan, request.clips, host, options.overwrite)
+        show([path], sys.stdout)
         return 0
     try:
         with _cluster(options) as cluster:

@@ -188,7 +188,9 @@ class Recipe(Protocol):
     ``faithful``, whether everything stays at its place in the frame, so that the opacity of its input fits
     (False); ``loops``, whether it leads from the last frame to the first (False), and then ``unlooped()``,
     the same recipe without that; ``reused(stages)``, the same recipe with a stage that is loaded once and
-    kept in a ``StageCache``; and ``files(host)``, the files that it reads, such as weights.
+    kept in a ``StageCache``; ``files(host)``, the files that it reads, such as weights; and
+    ``look_ahead(host)``, which finds what the stage must know of its complete input, and returns a sentence
+    about it.
     """
 
     @property

@@ -55,3 +55,16 @@ class Host(Protocol):
         Long work calls it in between, with the last values, or with 0 of 0, which reports no progress.
         """
         ...
+
+
+class Polling:
+    """A host whose progress is not reported, for work within other work; it can still be cancelled."""
+
+    def __init__(self, host: Host):
+        self._host = host
+
+    def __getattr__(self, name: str):
+        return getattr(self._host, name)
+
+    def tick(self, done: int, total: int) -> None:
+        self._host.tick(0, 0)

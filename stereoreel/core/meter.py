@@ -78,6 +78,10 @@ class Meter:
             self._cost(label).counts.update(counts)
             log.info("%s: %s", label, format_counts(counts))
 
+    def say(self, label: str, text: str) -> None:
+        """Log a sentence about a stage."""
+        log.info("%s: %s", label, text)
+
     def _cost(self, label: str) -> Cost:
         return self.costs.setdefault(label, Cost())
 

@@ -26,6 +26,7 @@ class Option:
     one of its values; without values, if that option is not at its default. The value of ``model`` is the
     arch that runs, or ``given`` if a connected socket replaces the model. ``word`` is what the canvas shows
     instead of the default, such as auto for -1. If it ``counts``, the canvas can count it up after each run.
+    ``lines``: a text of several lines.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Option:
     only: Only | None = None
     word: str = ""
     counts: bool = False
+    lines: bool = False
 
     def check(self, value):
         """Return the value in the option's type. Raise ValueError if it does not fit."""
@@ -174,9 +176,12 @@ def option(
     only: Only | None = None,
     word: str = "",
     counts: bool = False,
+    lines: bool = False,
 ) -> Value:
     """Declare a field of ``Options``; the arguments are those of ``Option``, its name is the field's."""
-    return field_of(Option("", default, text, low, high, step, choices, open, advanced, only, word, counts))
+    return field_of(
+        Option("", default, text, low, high, step, choices, open, advanced, only, word, counts, lines)
+    )
 
 
 def field_of(declared: Option):

@@ -13,7 +13,7 @@ Where there are cores for it, stages work at the same time (``pipeline``), with 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import torch
@@ -57,6 +57,7 @@ def pull(
     clips = [clips] if isinstance(clips, Clip) else list(clips)
     check_lengths("This pull", clips)
     meter, total, done = meter or Meter(), clips[0].info.frames, 0
+    look_ahead(clips, host, meter.say)
     for piece in pieces(clips):
         run = _Run(host, chunk_frames, meter, (done, total if done else 0))
         try:
@@ -76,6 +77,18 @@ def pull(
             ) from error
         finally:
             run.close()
+
+
+def look_ahead(clips: Sequence[Clip], host: Host, say: Callable[[str, str], None]) -> None:
+    """Let every stage find what it must know of its complete input before the first frame.
+
+    ``say`` receives the label of a stage and a sentence about what it found.
+    """
+    for maker in makers_of(clips):
+        if isinstance(maker, Step) and (find := getattr(maker.recipe, "look_ahead", None)):
+            with naming(maker.label):
+                if said := find(host):
+                    say(maker.label, said)
 
 
 class _Run:

@@ -22,7 +22,7 @@ from ..core.files import DISK_FULL, save_text
 from ..media.write.options import EncodeOptions
 from ..models.headless import Headless, models_folders
 from ..workflow.graph import Graph
-from . import cuts
+from . import cuts, plans
 from .collect import receive
 from .identity import environment
 from .job import Job, UnitRecord
@@ -107,7 +107,7 @@ class Cluster:
         return {
             "workflow": pinned(graph, clips, host), "input": str(Path(source).resolve()),
             "device": device, "verify": self._verify,
-            "cuts": cuts.found(clips),
+            "cuts": cuts.found(clips), "found": plans.found(clips),
             "environment": {**environment(host), "code": self.code}, "mixed": self.mixed, "token": token,
             "models": os.pathsep.join(map(str, models_folders())),
             "store": self._store and f"{self._store}/{token}",

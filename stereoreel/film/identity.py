@@ -28,6 +28,7 @@ from ..models.lazy_stage import Plan
 
 SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of a file
 PLACES = ("path", "source", "stage")  # names, which are not part of the identity
+FOUND = "found"  # by looking ahead
 # options that came later: they count if they are not at their default, so that older films resume
 LATER = (
     "baseline_mm",
@@ -38,6 +39,7 @@ LATER = (
     "subtitle_depth",
     "subtitle_size",
 )
+LATER_OF = {"stereo": ("strength", "plan")}  # the same, of stages
 # options that change no frame; the subtitles that are burned are part of the graph
 NOT_THE_FRAMES = ("download", "filename_prefix", "resume", "save_to_temp", "subtitle_source")
 
@@ -74,10 +76,15 @@ def digest(identity: dict) -> str:
 
 
 def claim(identity: dict) -> str:
-    """Return the digits that identify a finished film: ``digest`` without cuts that were detected."""
+    """Return the digits that identify a finished film: ``digest`` without what was found in the source.
+
+    That is cuts that were detected, and what stages found by looking ahead.
+    """
     return _short(
         identity,
-        lambda name, one: name not in PLACES and not (name == "cuts" and one.get("sensitivity") is not None),
+        lambda name, one: (
+            name not in (*PLACES, FOUND) and not (name == "cuts" and one.get("sensitivity") is not None)
+        ),
     )
 
 
@@ -112,11 +119,12 @@ def differences(old: dict, new: dict) -> list[str]:
             )
             continue
         chosen = {
-            name: (before.get(name), after.get(name)) for name in ("recipe", "model", "weights", "inputs")
+            name: (before.get(name), after.get(name))
+            for name in ("recipe", "model", "weights", "inputs", FOUND)
         }
         found += [f"{name} of {after['stage']}" for name, (one, other) in chosen.items() if one != other]
         was, now = before.get("options", {}), after.get("options", {})
-        found += [f"{name} of {after['stage']}" for name in now if was.get(name) != now[name]]
+        found += [f"{name} of {after['stage']}" for name in {**was, **now} if was.get(name) != now.get(name)]
     return found + ["StereoReel's version"] * (old["version"] != new["version"])
 
 
@@ -142,11 +150,17 @@ def _stage(recipe, host: Host) -> dict:
         for role, part in entry.parts.items()
         if not part.optional or _there(host, recipe, part)
     }
+    wanted, later = recipe.wanted, LATER_OF.get(recipe.kind, ())
+    given = vars(wanted)
     options = {
-        name: value for name, value in vars(recipe.settings).items() if name not in ("model", *NOT_THE_FRAMES)
+        name: value
+        for name, value in given.items()
+        if name not in ("model", *NOT_THE_FRAMES) and not (name in later and wanted.unchanged(name))
     }
+    found = {name: value for name, value in vars(recipe.settings).items() if value != given[name]}
     weights = {role: _of_weights(path, host.file_cache) for role, path in files.items()}
-    return {"recipe": recipe.kind, "model": entry.name, "weights": weights, "options": options}
+    facts = {"recipe": recipe.kind, "model": entry.name, "weights": weights, "options": options}
+    return {**facts, FOUND: found} if found else facts
 
 
 def _there(host: Host, recipe: Plan, part) -> bool:

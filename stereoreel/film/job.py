@@ -25,12 +25,13 @@ from ..core.partition import Unit
 from .identity import differences, digest
 
 FORMAT = 1
-MARK, CUTS = "stereoreel-job.txt", "cuts.json"
+MARK, CUTS, PLANS = "stereoreel-job.txt", "cuts.json", "plans.json"
 MARKED = (
     "StereoReel keeps the finished units of a film here until it is complete. "
     "Delete the folder to begin again.\n"
 )
-OF_MARK, OF_CUTS = (rf"{re.escape(name)}({PART})?" for name in (MARK, CUTS))
+OF_MARK, OF_CUTS, OF_PLANS = (rf"{re.escape(name)}({PART})?" for name in (MARK, CUTS, PLANS))
+OF_FOUND = f"{OF_CUTS}|{OF_PLANS}"
 IDENTITY = r"[0-9a-f]{12}"
 OWN = rf"(job\.json|journal\.txt|token)({PART})?"  # of one identity
 OF_UNIT = rf"\d{{5,}}\.(json|\d+\.nut)({PART})?"
@@ -95,8 +96,8 @@ class Job:
         if self._over:
             _remove(self.folder, "")
             if not any(_others(self.root)):
-                _remove(self.root, OF_CUTS)
-            if not any(re.fullmatch(f"{IDENTITY}|{OF_CUTS}", path.name) for path in self.root.glob("*")):
+                _remove(self.root, OF_FOUND)
+            if not any(re.fullmatch(f"{IDENTITY}|{OF_FOUND}", path.name) for path in self.root.glob("*")):
                 _remove(self.root, OF_MARK)
 
     @property

@@ -14,12 +14,13 @@ from ..core.files import OutputFile, refuse_folders, refuse_harm
 from ..core.host import Host
 from ..core.meter import Meter
 from ..core.partition import GROUP, units
+from ..core.pull import look_ahead
 from ..media.read.decode import FileSource
 from ..media.read.probe import fingerprint
 from ..media.write.observer import Observer
 from ..media.write.options import EncodeOptions, preset
 from ..media.write.request import RenderRequest, files_read
-from . import cuts
+from . import cuts, plans
 from .compute import Crew, compute_missing, in_process
 from .finished import already, finished
 from .frame_store import kept_folders
@@ -113,6 +114,7 @@ class OpenFilm:
             observer.say(already(paths, root))
             return
         check_root(root)
+        identity = self._look_ahead(root, identity)
         notes = {**how.notes, "output": str(request.path), "environment": environment(host)}
         cuts.write(root, request.clips)
         units_of = units(request.clips, how.group)
@@ -123,6 +125,18 @@ class OpenFilm:
         missing = [path for path in paths if path not in own]
         self._outputs = {path: locks.enter_context(OutputFile(path, request.replaces)) for path in missing}
         observer.skipped(sum(result.unit.frames for result in self.job.records.values()))
+
+    def _look_ahead(self, root: Path, identity: dict) -> dict:
+        """Let the stages find what they must know of the complete film, unless the job knows it.
+
+        Return the identity with it.
+        """
+        clips, name = self.request.clips, plans.name_of(identity)
+        plans.read(root, name, clips)
+        if not self.complete:
+            look_ahead(clips, self._host, self._observer.found)
+            plans.write(root, name, clips)
+        return described(clips, self.request.settings, self._host)
 
     def finish(self) -> list[Path]:
         """Join the files that are missing, when all units are there; return the paths of all."""

@@ -19,6 +19,7 @@ from ..media.write.fit_to_file import fit_to_file
 from ..media.write.request import with_subtitles
 from ..models.headless import MODELS_VARIABLE, Headless
 from ..workflow import graph as workflow
+from . import plans
 from .cuts import recall
 from .identity import described, differences, digest, environment
 from .segment import Maker
@@ -29,9 +30,9 @@ class Worker:
     """Computes units by a plan.
 
     The plan has ``workflow`` (with models named instead of auto), ``input``, ``device``, ``identity``,
-    ``environment`` (ignored if ``mixed``), ``cuts``, ``models`` (folders, if this machine names none),
-    ``place`` of the job and the ``token`` in it, ``kept`` (the root of Keep's folders, if shared), and
-    ``store``, a URL or "".
+    ``environment`` (ignored if ``mixed``), ``cuts``, ``found`` by looking ahead, ``models`` (folders, if this
+    machine names none), ``place`` of the job and the ``token`` in it, ``kept`` (the root of Keep's folders,
+    if shared), and ``store``, a URL or "".
 
     Raise ValueError naming what does not match.
     """
@@ -46,6 +47,7 @@ class Worker:
         sink = assembly.sinks[0]
         clips = [fit_to_file(clip, sink.settings)[0] for clip in (sink.clip, sink.depth) if clip]
         clips[0] = with_subtitles(clips[0], sink.settings)
+        plans.recall(clips, plan["found"])
         identity = described(clips, sink.settings, host)
         if digest(identity) != digest(plan["identity"]):
             what = ", ".join(dict.fromkeys(differences(plan["identity"], identity))) or "something"

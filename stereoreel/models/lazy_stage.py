@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..core.clip import Clip, ClipInfo, Stage, Step, makers_of
 from ..core.error_context import naming
@@ -17,25 +17,59 @@ from .ncnn_files import halves
 from .weights import find_file
 
 
+class Ahead(Protocol):
+    """Options of a stage that are found in its complete clips, and kept as texts in ``found``."""
+
+    @property
+    def found(self) -> Mapping[Any, str]: ...
+
+    def recall(self, options: Any, text: str) -> None:
+        """Take what was found for options before, unless it is corrupt."""
+        ...
+
+    def completed(self, options: Any) -> Any:
+        """Return options with those found for them, if any."""
+        ...
+
+    def find(self, options: Any, host: Host) -> str:
+        """Find what these options need; return a sentence about it, or nothing if nothing was to be done."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A stage by name and options, not loaded. Options are checked on creation.
 
     Plans are equal only to themselves, because two steps of a graph are two stages even if their options
-    agree.
+    agree. ``ahead`` finds, before the first frame, options that depend on the complete clips.
     """
 
     kind: str
     given: Mapping
     label: str
+    ahead: Ahead | None = None
 
     def __post_init__(self):
         catalog.settings_of(self.kind, self.given)
 
+    def over(self, clips: Sequence[Clip]) -> Plan:
+        """Return the plan for these clips, in which its kind may have to look ahead."""
+        ahead = getattr(catalog.module(self.kind), "ahead", None)
+        return replace(self, ahead=ahead(clips)) if ahead else self
+
+    @property
+    def wanted(self) -> Any:
+        """The options as they were given, in the class of the kind."""
+        return catalog.settings_of(self.kind, self.given)
+
     @property
     def settings(self) -> Any:
-        """The options as values, in the class of the kind."""
-        return catalog.settings_of(self.kind, self.given)
+        """The options as values, with those that have been found in the clips."""
+        return self.ahead.completed(self.wanted) if self.ahead else self.wanted
+
+    def look_ahead(self, host: Host) -> str:
+        """Find what depends on the complete clips; return a sentence about it if that was news."""
+        return self.ahead.find(self.wanted, host) if self.ahead else ""
 
     @property
     def context(self) -> tuple[int, int]:
@@ -95,6 +129,9 @@ class KeptPlan:
     @property
     def settings(self):
         return self.plan.settings
+
+    def look_ahead(self, host: Host) -> str:
+        return self.plan.look_ahead(host)
 
     def describe(self, *infos: ClipInfo) -> ClipInfo | dict[str, ClipInfo]:
         return self.plan.describe(*infos)

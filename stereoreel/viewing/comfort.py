@@ -17,11 +17,12 @@ from ..core.pull import pull
 from ..core.transforms import Fit, Recut, Uncut
 from ..media.write.devices import NONE, device, devices
 from ..models.lazy_stage import Plan
-from ..stages.stereo import StereoOptions
 from ..stages.stereo.chart import page
 from ..stages.stereo.comfort import SCREENS
+from ..stages.stereo.curves import Curves
 from ..stages.stereo.matching import MatchedOverlay
 from ..stages.stereo.overlay import ComfortOverlay
+from ..stages.stereo.score import score
 from .report import Report
 
 AS_STEREO = "as Stereo says"
@@ -67,16 +68,19 @@ class _Measuring:
 
     label: str
     screen: str | None
-    settings: StereoOptions | None  # Stereo's; None: the views are matched
+    stereo: Plan | None  # that made the pair; None: the views are matched
     latest: ComfortOverlay | MatchedOverlay | None = None
+
+    def look_ahead(self, host: Host) -> str:
+        return self.stereo.look_ahead(host) if self.stereo else ""
 
     def describe(self, frames: ClipInfo, *depth: ClipInfo) -> dict[str, ClipInfo]:
         return {"clip": frames.replace(channels=3, views=1)}
 
     def load(self, host: Host) -> ComfortOverlay | MatchedOverlay:
         self.latest = (
-            ComfortOverlay(self.settings, host.device, self.screen)
-            if self.settings
+            ComfortOverlay(self.stereo.settings, host.device, self.screen)
+            if self.stereo
             else MatchedOverlay(self.screen or "none", host.device)
         )
         return self.latest
@@ -110,21 +114,33 @@ def report(clip: Clip, settings: ComfortOptions, host: Host, label: str) -> Repo
     """Measure a stereo clip, or ``settings.samples`` frames of it."""
     _check(clip)
     seen, recipe = _overlay(clip, settings, label)
+    info = seen.info
     if settings.samples:
-        [seen] = select_frames([seen], evenly_spaced(seen.info.frames, settings.samples))
+        [seen] = select_frames([seen], sampled(info, settings.samples))
     with closing(pull(seen, host)) as chunks:
         for _ in chunks:
             pass
     result = recipe.latest
-    assert result and result.worst is not None  # the pull has loaded it and drawn every frame
-    tally = result.tally
-    how = "" if recipe.settings else MATCHED
-    text = "\n".join(filter(None, (tally.text(), how)))
-    return Report("comfort", text, tally.figures(), page(tally, result.worst, how))
+    assert result and result.worst  # the pull has loaded it and drawn every frame
+    tally, options = result.tally, recipe.stereo.settings if recipe.stereo else None
+    found = score(result.moments, info.cuts, tally.screen)
+    said, how = [found.text(), found.advice(options)], "" if recipe.stereo else MATCHED
+    text = "\n".join(filter(None, (tally.verdict(), *said, *tally.lines(), how)))
+    course = Curves(result.moments, info, tally.screen)
+    figures = {**tally.figures(), "score": found.figures(), "worst": course.figures(result.worst)}
+    if options and options.plan:
+        figures["plan"] = options.plan
+    return Report("comfort", text, figures, page(tally, said, course, result.worst, how))
 
 
-def _stereo_of(clip: Clip) -> tuple[Sequence[Clip], StereoOptions | None]:
-    """Return inputs and options of the Stereo stage that made a clip, or the clip itself and None.
+def sampled(info: ClipInfo, count: int) -> list[int]:
+    """Return ``count`` evenly spaced frames, and the frames at both sides of as many cuts."""
+    cuts = [info.cuts[place] for place in evenly_spaced(len(info.cuts), count)]
+    return sorted({*evenly_spaced(info.frames, count), *cuts, *(cut - 1 for cut in cuts)})
+
+
+def _stereo_of(clip: Clip) -> tuple[Sequence[Clip], Plan | None]:
+    """Return inputs and the recipe of the Stereo stage that made a clip, or the clip itself and None.
 
     The stage counts only if later stages changed no more of each view than its detail or its rate.
     """
@@ -132,7 +148,7 @@ def _stereo_of(clip: Clip) -> tuple[Sequence[Clip], StereoOptions | None]:
     while isinstance(clip.maker, Step):
         recipe = clip.maker.recipe
         if isinstance(recipe, Plan) and clip.info.views > clip.maker.inputs[0].info.views:
-            return clip.maker.inputs, recipe.settings
+            return clip.maker.inputs, recipe
         if not isinstance(recipe, (Fit, Recut, Uncut)) and not (isinstance(recipe, Plan) and recipe.faithful):
             break
         clip = clip.maker.inputs[0]

@@ -41,7 +41,8 @@ def stage(
 
 def model(call: Call) -> dict[str, Clip]:
     """Return the clips that the node's model computes from its clip, and depth if one is connected."""
-    return apply(call.plan, *clips_of(call))
+    clips = clips_of(call)
+    return apply(call.plan.over(clips), *clips)
 
 
 def clips_of(call: Call) -> list[Clip]:

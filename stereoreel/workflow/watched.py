@@ -14,8 +14,9 @@ from ..core.clip import Clip, Source, Step, substituted
 from ..media.write.devices import device
 from ..media.write.options import EncodeOptions, preset
 from ..models.lazy_stage import Plan, plans
-from ..stages.stereo import FROM_ENCODE
-from ..stages.stereo.comfort import SCREENS
+from ..stages.stereo import FROM_ENCODE, StereoOptions
+from ..stages.stereo.comfort import BY_HAND, SCREENS
+from ..stages.stereo.parallax import limits_of
 
 STEREO, HALF_SPHERES = "stereo", "vr180"
 UNSET = ("none", FROM_ENCODE)  # screens of Stereo Pair that follow the device
@@ -67,8 +68,14 @@ def stated(clip: Clip, settings: EncodeOptions) -> EncodeOptions:
             derived["spatial_field"] = round(SCREENS[plan.settings.screen].field, 1)
         field = derived.get("spatial_field", settings.spatial_field)
     if settings.unchanged("baseline_mm") and field:
-        derived["baseline_mm"] = round(baseline_mm(plan.settings.divergence, field), 1)
+        derived["baseline_mm"] = round(baseline_mm(_divergence(plan.settings), field), 1)
     return replace(settings, **derived)
+
+
+def _divergence(settings: StereoOptions) -> float:
+    """Return the parallax from the farthest to the nearest point, that of all shots if it varies."""
+    limits = limits_of(settings)
+    return settings.divergence if settings.strength == BY_HAND or not limits else 100 * sum(limits)
 
 
 def stereo_plans(clip: Clip) -> Iterator[Plan]:

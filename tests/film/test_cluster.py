@@ -13,7 +13,7 @@ import pytest
 from stereoreel.cli.main import main
 from stereoreel.core.files import sha256
 from stereoreel.core.partition import units
-from stereoreel.film import cuts, job_folder
+from stereoreel.film import cuts, job_folder, plans
 from stereoreel.film.cluster import Cluster
 from stereoreel.film.collect import receive
 from stereoreel.film.identity import described, environment
@@ -40,6 +40,7 @@ def plan(video, tmp_path):
         "input": str(video),
         "device": "cpu",
         "cuts": cuts.found([job.clip]),
+        "found": plans.found([job.clip]),
         "mixed": False,
         "verify": True,
         "models": str(tmp_path),

@@ -88,5 +88,7 @@ def test_spatial_video_states_what_stereo_says():
     assert none.spatial_field == 0 and none.baseline_mm == 63.0
     sphere = film("encode.device=apple_vision_pro", "encode.layout=vr180").settings
     assert sphere.spatial_field == 63.4 and sphere.baseline_mm == 102.0  # the frame fills 90 degrees
+    planned = film("encode.device=apple_vision_pro", "stereo.strength=strong", "stereo.divergence=9").settings
+    assert planned.baseline_mm == round(baseline_mm(100 * 2 * 34.92 / 2309, 60), 1)  # a degree either way
     other = film("stereo.divergence=4").settings  # h264 states nothing
     assert other.baseline_mm == 63.0 and isinstance(other, EncodeOptions)

@@ -27,7 +27,13 @@ from .cost import Cost, DeviceMeter
 from .stages import shared
 
 # the left view then equals the source
-STRAIGHT = {"view": "right", "swap_eyes": False, "floating_window": False}
+STRAIGHT = {
+    "view": "right",
+    "swap_eyes": False,
+    "floating_window": False,
+    "strength": "by hand",
+    "plan": "",
+}
 Window = tuple[int, int]  # [start, stop) of a clip's frames
 
 

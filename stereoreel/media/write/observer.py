@@ -16,6 +16,10 @@ class Observer:
     Methods run on the pull's thread and may raise to end the pull.
     """
 
+    def found(self, label: str, text: str) -> None:
+        """Take a sentence about what a stage found by looking ahead."""
+        self.say(f"{label}: {text}.")
+
     def say(self, line: str) -> None:
         """Receive a message for the user."""
         log.info(line)

@@ -1,13 +1,23 @@
 """Stereo: render left and right views from one frame and its depth."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ...core.clip import ClipInfo
+from ...core.clip import Clip, ClipInfo
 from ...core.options import ModelOptions, option
+from .comfort import BY_HAND, STRENGTHS
+from .shot_table import parsed
 
+if TYPE_CHECKING:
+    from .look_ahead import LookAhead
+
+HANDMADE = ("strength", (BY_HAND,))
 FROM_ENCODE = "device"  # a screen: that of the device which Encode Video writes for
 
 
@@ -22,12 +32,14 @@ class StereoOptions(ModelOptions):
         low=0.0,
         high=10.0,
         step=0.1,
+        only=HANDMADE,
     )
     convergence_mode: str = option(
         "auto",
         "`auto` puts the zero-parallax plane half-way between the near and far ends of each scene and "
         "follows slowly; `fixed` uses `convergence`.",
         choices=("auto", "fixed"),
+        advanced=True,
     )
     convergence: float = option(
         0.5,
@@ -100,11 +112,28 @@ class StereoOptions(ModelOptions):
         choices=("snap", "smooth"),
         advanced=True,
     )
+    strength: str = option(
+        BY_HAND,
+        "`by hand` uses divergence and convergence. With the others every shot gets the strongest effect "
+        "that stays within a third (`gentle`), two thirds (`normal`) or all (`strong`) of the comfortable "
+        "range of the screen, a television's without one, and large jumps of depth at cuts are eased.",
+        choices=(BY_HAND, *STRENGTHS),
+    )
+    plan: str = option(
+        "",
+        "Strength (divergence) and convergence by shot, as CSV with a line for each: its first frame, its "
+        "strength, its convergence, such as 48, 2.5, 0.4. If empty, all shots are alike with strength by "
+        "hand; else it is found from excerpts of the depth before the first frame.",
+        advanced=True,
+        lines=True,
+    )
 
-    judged = ("limit", "screen")
+    judged = ("limit", "screen", "strength", "plan")
 
     def check(self) -> None:
-        if self.limit and self.screen == "none":
+        if self.plan.strip() and not parsed(self.plan):
+            raise ValueError("Stereo's plan holds no shots. Write a line for each, such as 0,2.5,0.5.")
+        if self.limit and self.screen == "none" and self.strength == BY_HAND:
             raise ValueError("Stereo's limit needs a screen. Choose one for screen, or switch limit off.")
 
 
@@ -119,6 +148,13 @@ TWO_VIEWS = (
     "Input already has two views. Connect it straight to Encode Video, or set view to left in Extract Video "
     "to render a new pair from the left view."
 )
+
+
+def ahead(clips: Sequence[Clip]) -> LookAhead:
+    """Return what finds the strength of each shot in the complete clips, frames and depth."""
+    from .look_ahead import LookAhead
+
+    return LookAhead(clips)
 
 
 def context(options: StereoOptions) -> tuple[int, int]:

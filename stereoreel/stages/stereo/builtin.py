@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,9 @@ from ...core.host import Host
 from ...image.huge_pages import empty
 from . import StereoOptions, check_depth
 from .background import fill_background
-from .comfort import SCREENS, advice
-from .parallax import SHARES, Parallax
+from .comfort import BY_HAND, SCREENS, advice
+from .parallax import SHARES, Parallax, course_of, limits_of
+from .shot_table import Course
 from .soften import soften
 from .temporal import Gap, Moment, TemporalFill
 from .warp import Eye, move
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def load(entry, options: StereoOptions, host: Host) -> ForwardWarp:
-    if options.screen in SCREENS:
+    if options.screen in SCREENS and options.strength == BY_HAND:
         log.info(advice(options.divergence, SCREENS[options.screen]))
     return ForwardWarp(options, host.device)
 
@@ -49,19 +51,28 @@ class ForwardWarp:
     def __call__(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[dict[str, Tensor]]:
-        window = FloatingWindow(float(shot.info.fps))
-        depth = checked(depth)
+        if course := course_of(self.options, shot):
+            options = replace(self.options, divergence=course.strongest(limits_of(self.options)))
+            yield from ForwardWarp(options, self.device).rendered(shot, frames, depth, course)
+        else:
+            yield from self.rendered(shot, frames, depth)
+
+    def rendered(
+        self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor], course: Course | None = None
+    ) -> Iterator[dict[str, Tensor]]:
+        """Yield the outputs of a shot whose strength follows a ``course``, or the options without one."""
+        fps = float(shot.info.fps)
+        window, parallax_of = FloatingWindow(fps), Parallax(self.options, fps, course)
         render = self.with_neighbours if self.options.fill == "inpaint" else self.per_frame
-        for clip, holes, parallax in render(shot, frames, depth):
+        for clip, holes, parallax in render(parallax_of, frames, checked(depth)):
             if self.options.floating_window:
                 draw(clip, holes, window(parallax), self.options.swap_eyes)
             yield {"clip": clip, "left_holes": holes[0], "right_holes": holes[1]}
 
     def per_frame(
-        self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
+        self, parallax_of: Parallax, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield clip, holes and parallax of every chunk, each frame independently."""
-        parallax_of = Parallax(self.options, float(shot.info.fps))
         for images, depths in zip(frames, depth):
             images = images.to(self.device)
             parallax = parallax_of(depths.to(self.device), images)
@@ -73,10 +84,10 @@ class ForwardWarp:
             yield clip, holes, parallax
 
     def with_neighbours(
-        self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
+        self, parallax_of: Parallax, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the same one frame at a time, with holes filled from neighbouring frames."""
-        parallax_of, memory = Parallax(self.options, float(shot.info.fps)), TemporalFill(self.pair_and_gaps)
+        memory = TemporalFill(self.pair_and_gaps)
         for images, depths in zip(frames, depth):
             images, depths = images.to(self.device), depths.to(self.device)
             for image, near, parallax in zip(images, depths[..., 0], parallax_of(depths, images)):

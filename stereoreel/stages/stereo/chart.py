@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from .overlay import BEHIND, BORDER, FAINT, FRONT, REACH, STEP, STRONG, Tally
+from .curves import Curves
+from .overlay import BEHIND, BORDER, FAINT, FRONT, REACH, STEP, STRONG, Tally, Worst
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,19 +21,27 @@ UNITS = ("percent", "pixels", "mm")
 GREY = 0.5  # brightness of the frame under the colours of the legend
 
 
-def page(tally: Tally, worst: Tensor, note: str = "") -> Image:
-    """Draw the verdict, the overlay ``worst`` ``[h, w, 3]`` and the histogram of all frames on one page."""
+def page(tally: Tally, said: Sequence[str], curves: Curves, worst: Sequence[Worst], note: str = "") -> Image:
+    """Draw verdict and score, the parallax over time, the worst moments and the histogram on one page.
+
+    ``said`` are sentences about the score.
+    """
     from ...image.page import ACCENT, HEADING, QUIET, TEXT, TITLE, Page, to_image
 
     paper = Page()
     paper.write("Stereo Comfort", TITLE)
     paper.write(tally.verdict(), HEADING, ACCENT)
+    for sentence in said:
+        paper.write(sentence)
     for line in tally.findings():
         word, _, sentence = line.partition(": ")
         paper.item(word, sentence)
     if note:
         paper.write(note, TEXT, QUIET)
-    paper.write("The least comfortable frame", HEADING, ACCENT)
+    if len(curves.moments) > 1:
+        paper.write("The parallax over time", HEADING, ACCENT)
+        paper.image(curves.draw(WIDTH))
+    paper.write("The least comfortable moments", HEADING, ACCENT)
     paper.legend(
         [
             ("in front of the screen", _mixed(FRONT, FAINT)),
@@ -45,7 +52,11 @@ def page(tally: Tally, worst: Tensor, note: str = "") -> Image:
             ("side border: cuts off an object in front", _color(BORDER)),
         ]
     )
-    paper.image(to_image(worst))
+    first, *others = worst
+    paper.image(to_image(first.picture))
+    paper.write(curves.caption(first.frame), TEXT, QUIET)
+    if others:
+        paper.pictures([(curves.caption(one.frame), to_image(one.picture)) for one in others], 4)
     paper.write("How much of the picture is how far from the screen", HEADING, ACCENT)
     paper.image(_histogram(tally))
     return paper.finished()

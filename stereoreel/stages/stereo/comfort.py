@@ -18,6 +18,10 @@ EYES = 63.0
 # degrees of vergence from the screen: Lambooij et al., "Visual discomfort and visual fatigue of stereoscopic
 # displays", 2009
 COMFORT = 1.0
+BY_HAND = "by hand"
+# degrees of vergence from the screen that a strength uses in front and behind: a third, two thirds and all of
+# what is comfortable; the middle of the picture moves by no more than that at a cut
+STRENGTHS = {"gentle": COMFORT / 3, "normal": COMFORT * 2 / 3, "strong": COMFORT}
 KNEE = 0.75  # up to this fraction of a limit the soft clamp changes nothing
 
 
@@ -52,12 +56,19 @@ class Screen:
     @property
     def front(self) -> float:
         """The largest comfortable parallax in front, as a fraction of the width."""
-        return self._parallax(COMFORT) / self.width
+        return self.limits(COMFORT)[0]
 
     @property
     def behind(self) -> float:
         """The largest comfortable parallax behind, as a positive fraction of the width."""
-        return min(EYES, -self._parallax(-COMFORT)) / self.width
+        return self.limits(COMFORT)[1]
+
+    def limits(self, degrees: float) -> tuple[float, float]:
+        """Return the parallax at ``degrees`` in front and behind, as positive fractions of the width.
+
+        Behind the screen it stays below the distance between the eyes.
+        """
+        return self._parallax(degrees) / self.width, min(EYES, -self._parallax(-degrees)) / self.width
 
     def _parallax(self, degrees: float) -> float:
         """Return the millimetres at which the eyes converge by this many degrees more than for the screen."""

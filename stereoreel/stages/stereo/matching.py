@@ -30,15 +30,21 @@ class MatchedOverlay(Overlay):
     joint = True
 
     def __call__(self, shot: Shot, pairs: Iterable[Tensor]) -> Iterator[dict[str, Tensor]]:
+        place = shot.start
         for pair in pairs:
             parallax = torch.stack([matched(left, right) for left, right in zip(*map(grayscale, pair))]).to(
                 self.device
             )
             yield {
                 "clip": self.seen(
-                    pair[0], _grown(parallax, *pair.shape[2:4]), parallax.new_zeros(len(parallax), 2)
+                    pair[0],
+                    _grown(parallax, *pair.shape[2:4]),
+                    parallax.new_zeros(len(parallax), 2),
+                    shot,
+                    place,
                 )
             }
+            place += len(parallax)
 
 
 def matched(left: np.ndarray, right: np.ndarray) -> Tensor:

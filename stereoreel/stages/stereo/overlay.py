@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,8 @@ from ...core.host import Host
 from . import StereoOptions
 from . import describe as describe_pair
 from .comfort import Screen, screen_of
-from .parallax import Parallax
+from .parallax import Parallax, course_of, limits_of
+from .score import Moment, moment
 from .window import FloatingWindow, cut_off
 
 # percent of the width: the histogram's range to either side, and one of its bins
@@ -24,6 +27,7 @@ STRAY, SAMPLES = 0.001, 1 << 16
 CUT_OFF = 0.2  # percent of the width in front of a border from which an object counts as cut off
 FRONT, BEHIND, BORDER = (1.0, 0.35, 0.1), (0.15, 0.45, 1.0), (1.0, 0.0, 0.8)
 FAINT, STRONG = 0.3, 0.8  # share of those colours: at a limit, and beyond it
+WORST = 5  # moments that are shown
 PLOT = 0.2  # of the picture's height, for the histogram
 # share of the pixels beyond the limits that is too much, and of frames with cut-off objects worth a word
 MUCH, OFTEN = 0.01, 0.05
@@ -39,30 +43,50 @@ def load(options: StereoOptions, host: Host) -> ComfortOverlay:
     return ComfortOverlay(options, host.device)
 
 
-class Overlay:
-    """Counts parallax and draws it; ``tally`` holds the totals of all frames, ``worst`` the worst overlay.
+class Worst(NamedTuple):
+    """A straining moment: its strain, frame, second, and overlay ``[H, W, 3]``."""
 
-    An unknown screen, such as ``none``, counts as a television.
+    strain: tuple[float, float]
+    frame: int
+    second: int
+    picture: Tensor = torch.empty(0)
+
+
+class Overlay:
+    """Counts parallax and draws it; ``tally`` holds the totals of all frames, ``moments`` each of them.
+
+    ``worst`` are the overlays of the most straining moments, the first of all first; no two are of the same
+    second of a shot. An unknown screen, such as ``none``, counts as a television.
     """
 
     def __init__(self, screen: str, device: torch.device):
         self.nets: list[nn.Module] = []
         self.device, self.tally = device, Tally(screen_of(screen))
-        self.worst: Tensor | None = None
-        self._strain = (-1.0, -1.0)
+        self.moments: list[Moment] = []
+        self.worst: list[Worst] = []
 
-    def seen(self, images: Tensor, parallax: Tensor, bars: Tensor) -> Tensor:
-        """Return overlays ``[T, H, W, 3]`` for parallax ``[T, H, W]`` (NaN: unknown).
+    def seen(self, images: Tensor, parallax: Tensor, bars: Tensor, shot: Shot, first: int) -> Tensor:
+        """Return overlays ``[T, H, W, 3]`` for parallax ``[T, H, W]`` (NaN: unknown) from frame ``first``.
 
         ``bars`` ``[T, 2]`` are the pixels covered at the borders.
         """
         borders = (torch.stack([cut_off(frame.nan_to_num(0)) for frame in parallax]) - bars).clamp(min=0)
         pictures = tint(images.to(self.device), parallax, borders, self.tally.screen)
         for number, strain in enumerate(self.tally.add(parallax, borders)):
-            if strain > self._strain:
-                self.worst, self._strain = pictures[number].cpu().clone(), strain
+            place = first + number
+            self.moments.append(moment(place, parallax[number], borders[number]))
+            self._keep_worst(Worst(strain, place, place // max(1, round(shot.info.fps))), pictures[number])
             plot(pictures[number], parallax[number] * (100 / self.tally.width), self.tally.screen)
         return pictures
+
+    def _keep_worst(self, new: Worst, picture: Tensor) -> None:
+        """Keep a frame's overlay if it is among the most straining ones."""
+        same = next((one for one in self.worst if one.second == new.second), None)
+        if (same or len(self.worst) == WORST) and new.strain <= (same or self.worst[-1]).strain:
+            return
+        others = [one for one in self.worst if one is not same]
+        kept = [*others, new._replace(picture=picture.cpu().clone())]
+        self.worst = sorted(kept, key=lambda one: one.strain, reverse=True)[:WORST]
 
 
 class ComfortOverlay(Overlay):
@@ -78,11 +102,17 @@ class ComfortOverlay(Overlay):
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[dict[str, Tensor]]:
         fps = float(shot.info.fps)
-        parallax_of, window = Parallax(self.options, fps), FloatingWindow(fps)
+        course = course_of(self.options, shot)
+        options = self.options
+        if course:
+            options = replace(options, divergence=course.strongest(limits_of(options)))
+        parallax_of, window = Parallax(options, fps, course), FloatingWindow(fps)
+        place = shot.start
         for images, depths in zip(frames, depth):
             parallax = parallax_of(depths.to(self.device), images)
             bars = window(parallax) if self.options.floating_window else parallax.new_zeros(len(parallax), 2)
-            yield {"clip": self.seen(images, parallax, bars)}
+            yield {"clip": self.seen(images, parallax, bars, shot, place)}
+            place += len(images)
 
 
 class Tally:
@@ -177,14 +207,15 @@ class Tally:
 
     def text(self) -> str:
         """The verdict, and the findings in a few lines for people."""
-        return "\n".join(
-            [
-                self.verdict(),
-                f"{self.frames} frames on a {self.screen.name} screen, parallax in percent of the width, "
-                "pixels, mm and degrees:",
-                *self.findings(),
-            ]
-        )
+        return "\n".join([self.verdict(), *self.lines()])
+
+    def lines(self) -> list[str]:
+        """The findings, and what they are about."""
+        return [
+            f"{self.frames} frames on a {self.screen.name} screen, parallax in percent of the width, "
+            "pixels, mm and degrees:",
+            *self.findings(),
+        ]
 
     def findings(self) -> list[str]:
         """Each finding as a word, a colon and a sentence."""

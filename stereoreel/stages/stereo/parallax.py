@@ -7,10 +7,12 @@ import math
 import torch
 from torch import Tensor
 
+from ...core.clip import Shot
 from ...image.edge_snap import snap
 from ...image.resize import Resizer
 from . import StereoOptions
-from .comfort import border_ramp, scale_foreground, screen_of, soft_clamp
+from .comfort import BY_HAND, STRENGTHS, border_ramp, scale_foreground, screen_of, soft_clamp
+from .shot_table import Course, parsed
 
 # of the parallax, for the left and the right eye
 SHARES = {"both": (0.5, 0.5), "left": (1.0, 0.0), "right": (0.0, 1.0)}
@@ -22,10 +24,14 @@ STEEPEST = 0.375
 
 
 class Parallax:
-    """Signed parallax of one shot, chunk by chunk: positive in front of the screen, in frame pixels."""
+    """Signed parallax of one shot, chunk by chunk: positive in front of the screen, in frame pixels.
 
-    def __init__(self, options: StereoOptions, fps: float):
-        self.options, self.plane, self._resize = options, ScreenPlane(fps), Resizer()
+    A ``course`` replaces the divergence and the convergence of the options.
+    """
+
+    def __init__(self, options: StereoOptions, fps: float, course: Course | None = None):
+        self.options, self.plane, self.course = options, ScreenPlane(fps), course
+        self._resize = Resizer()
 
     def __call__(self, depths: Tensor, images: Tensor) -> Tensor:
         """Return ``[T, H, W]``, float32, of depth ``[T, h, w, 1 or 3]`` of frames ``[T, H, W, C]``.
@@ -43,12 +49,17 @@ class Parallax:
             depths, fixed, sized = (
                 scale_foreground(part, options.foreground_scale) for part in (depths, fixed, sized)
             )
-        automatic = options.convergence_mode == "auto"
-        planes = torch.stack([self.plane.follow(frame) for frame in depths[..., 0]]) if automatic else fixed
-        parallax = (sized[..., 0] - planes[:, None, None]) * (options.divergence / 100 * width)
-        if options.limit:
-            screen = screen_of(options.screen)
-            parallax = soft_clamp(parallax, screen.front * width, screen.behind * width)
+        if self.course:
+            strength, offset = self.course.take(len(depths)).to(sized.device).mul(width / 100).unbind(-1)
+            parallax = sized[..., 0] * strength[:, None, None] - offset[:, None, None]
+        else:
+            automatic = options.convergence_mode == "auto"
+            planes = (
+                torch.stack([self.plane.follow(frame) for frame in depths[..., 0]]) if automatic else fixed
+            )
+            parallax = (sized[..., 0] - planes[:, None, None]) * (options.divergence / 100 * width)
+        if limits := limits_of(options):
+            parallax = soft_clamp(parallax, *(limit * width for limit in limits))
         if options.border:
             parallax = parallax * border_ramp(width, ramp_share(options) * width, parallax.device)
         return parallax
@@ -63,6 +74,29 @@ class Parallax:
                 [snap(depth, image.to(depth.device)) for depth, image in zip(depths[..., 0], images)]
             )[..., None]
         return self._resize(depths, height, width, "bilinear")
+
+
+def course_of(options: StereoOptions, shot: Shot) -> Course | None:
+    """Return the course of a shot by the options' plan; None if there is none and strength is set by hand.
+
+    Raise ValueError if a plan is needed.
+    """
+    if not options.plan.strip():
+        if options.strength == BY_HAND:
+            return None
+        raise ValueError(
+            "Stereo's strength is found by looking ahead, which is not possible here. Set strength to by "
+            "hand, or write a plan."
+        )
+    return Course(parsed(options.plan), shot)
+
+
+def limits_of(options: StereoOptions) -> tuple[float, float] | None:
+    """Return the largest parallax in front and behind, as fractions of the width; None if there is none."""
+    screen = screen_of(options.screen)
+    if options.strength != BY_HAND:
+        return screen.limits(STRENGTHS[options.strength])
+    return (screen.front, screen.behind) if options.limit else None
 
 
 def ramp_share(options: StereoOptions) -> float:

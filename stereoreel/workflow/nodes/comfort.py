@@ -29,7 +29,7 @@ NODE = Node(
         Socket(
             "page",
             "IMAGE",
-            "The verdict, the least comfortable frame, and a histogram of all sampled frames.",
+            "Verdict and score, the parallax over time, the least comfortable moments, and a histogram.",
         ),
         Socket(
             "overlay",

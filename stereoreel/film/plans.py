@@ -1,0 +1,50 @@
+"""Store what the stages of a film found by looking ahead, so that resuming uses the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..core.clip import Clip
+from ..core.files import save_text
+from ..models.lazy_stage import plans
+from .identity import FOUND, digest
+from .job import PLANS, prepare, read_json
+
+
+def found(clips: Iterable[Clip]) -> list[str]:
+    """Return what was found for each stage of the clips; empty if nothing was needed."""
+    return [plan.ahead.found.get(plan.wanted, "") if plan.ahead else "" for plan in plans(*clips)]
+
+
+def recall(clips: Iterable[Clip], known: list[str]) -> None:
+    """Give what ``found`` returned to the same stages; what they cannot read is found again."""
+    for plan, text in zip(plans(*clips), known):
+        if plan.ahead and text:
+            plan.ahead.recall(plan.wanted, text)
+
+
+def name_of(identity: dict) -> str:
+    """Return the name of a film, by what is known of it before looking ahead."""
+    made = [{name: value for name, value in one.items() if name != FOUND} for one in identity["made"]]
+    return digest({**identity, "made": made})
+
+
+def read(job: Path, name: str, clips: Iterable[Clip]) -> None:
+    """Load what a job has stored for the film of this name; corrupt entries are ignored."""
+    known = _stored(job).get(name)
+    if isinstance(known, list) and all(isinstance(text, str) for text in known):
+        recall(clips, known)
+
+
+def write(job: Path, name: str, clips: Iterable[Clip]) -> None:
+    """Store it for the next run, if anything was found."""
+    if any(known := found(clips)):
+        prepare(job)
+        save_text(job / PLANS, json.dumps({**_stored(job), name: known}, indent=1), replace=True)
+
+
+def _stored(job: Path) -> dict:
+    known = read_json(job / PLANS) if (job / PLANS).is_file() else None
+    return known if isinstance(known, dict) else {}
