@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from .host import Host
 from .meter import Meter
 from .partition import pieces
 from .per_eye import TIME, fan_out, merge_views, ports
+from .picture_only import within_bars
 
 # of float32: what a stage may read or return at a time
 CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}
@@ -268,7 +270,8 @@ class _Producer:
             if start == stop:
                 continue
             chunks = read_in_step(self.inputs, stop - start, self.most, self.label)
-            yield from self._one_shot(stage, Shot(start, info), chunks)
+            run = partial(self._one_shot, stage)
+            yield from within_bars(self.maker, Shot(start, info), stop, chunks, run)
 
     def _one_shot(
         self, stage: Stage, shot: Shot, chunks: Iterator[tuple[Tensor, ...]]

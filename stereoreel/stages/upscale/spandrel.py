@@ -94,15 +94,20 @@ class ImageUpscaler:
             self.counts["frames computed"] += len(group.numbers)
             self.counts["frames reused"] += len(group.shown) - len(group.numbers)
             numbers = [shot.start + number for number in group.numbers]
-            images = self._images(group.fresh, numbers, run, steady) if numbers else last[:0]
+            images = self._images(group.fresh, numbers, run, steady, shot.frame) if numbers else last[:0]
             yield from _chunks(last, images, group.shown)
             last = images[-1:] if numbers else last
 
     def _images(
-        self, frames: Tensor, names: list[int], run: Work | StillTiles, steady: Steady | None
+        self,
+        frames: Tensor,
+        names: list[int],
+        run: Work | StillTiles,
+        steady: Steady | None,
+        frame: tuple[int, int] | None,
     ) -> Tensor:
         """Return a batch of finished frames ``[n, H', W', C]``."""
-        width, height = wanted_size(self.options, frames.shape[2], frames.shape[1])
+        width, height = wanted_size(self.options, frames.shape[2], frames.shape[1], frame)
         frames = frames.to(self.network.device)
         images = run(frames[..., :3].float().movedim(-1, 1), names).movedim(1, -1)
         if images.shape[1:3] != (height, width):
