@@ -54,7 +54,12 @@ def between(bars: Sequence[Bars], start: int, stop: int) -> tuple[Bars, ...]:
     """Return the bars of the frames ``[start, stop)``, counted from the first of them."""
     before = [one for one in bars if one.start <= start][-1:]
     after = [one for one in bars if start < one.start < stop]
-    return joined([*(one._replace(start=0) for one in before), *(one._replace(start=one.start - start) for one in after)])
+    return joined(
+        [
+            *(one._replace(start=0) for one in before),
+            *(one._replace(start=one.start - start) for one in after),
+        ]
+    )
 
 
 def every_nth(bars: Iterable[Bars], every: int) -> tuple[Bars, ...]:
@@ -94,9 +99,10 @@ def shot_picture(info: ClipInfo, start: int, stop: int) -> Picture:
 def scaled(picture: Picture, old: tuple[int, int], new: tuple[int, int]) -> Picture:
     """Return the picture in a frame of another width and height, at the size that a stage gives it."""
     (width, height), (wide, tall) = old, new
-    rows, columns = (_nearest(size, end, full) for size, end, full in (
-        (picture.height, tall, height), (picture.width, wide, width)
-    ))
+    rows, columns = (
+        _nearest(size, end, full)
+        for size, end, full in ((picture.height, tall, height), (picture.width, wide, width))
+    )
     top = min(_nearest(picture.top, tall, height), tall - rows)
     left = min(_nearest(picture.left, wide, width), wide - columns)
     return Picture(top, left, rows, columns)

@@ -84,8 +84,8 @@ class ClipInfo:
     first, in order; a shot may be empty (after a rate is lowered), so that shots correspond one to one along
     a chain of stages. ``times`` holds each frame's time in seconds if the source's rate varies; ``fps`` is
     then the rate of most frames, or else the mean. ``pixel_aspect`` is the shape of a pixel, width over
-    height. ``bars`` are the bars around the picture, from frame to frame; empty: none are known. ``alpha`` is a clip of one channel with the opacity of frames that are shown over black; stages do
-    not read it, and it may have another size.
+    height. ``bars`` are those around the picture, empty if none are known. ``alpha`` is a clip of one channel
+    with the opacity of frames that are shown over black; stages do not read it, and it may have another size.
     """
 
     width: int
@@ -193,9 +193,9 @@ class Recipe(Protocol):
     ``faithful``, whether everything stays at its place in the frame, so that the opacity of its input fits
     (False); ``picture_only``, whether its stage gets the picture within the bars of its first input (False),
     and ``masks``, the outputs that are then 0 in the bars; ``places_bars``, whether ``describe`` returns the
-    bars of its output (False); ``loops``, whether it leads from the last frame to the first (False), and then ``unlooped()``,
-    the same recipe without that; ``reused(stages)``, the same recipe with a stage that is loaded once and
-    kept in a ``StageCache``; and ``files(host)``, the files that it reads, such as weights.
+    bars of its output (False); ``loops``, whether it leads from the last frame to the first (False), and then
+    ``unlooped()``, the same recipe without that; ``reused(stages)``, the same recipe with a stage that is
+    loaded once and kept in a ``StageCache``; and ``files(host)``, the files that it reads, such as weights.
     """
 
     @property

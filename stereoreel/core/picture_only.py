@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..image.resize import resize
 from .bars import Bars, Picture, joined, resized, scaled, shot_picture
-from .clip import ClipInfo, Recipe, Shot, Step
+from .clip import ClipInfo, Recipe, Shot, Source, Step
 from .per_eye import TIME, Chunk, ports
 
 DOWN, ACROSS, SIZE = -3, -2, slice(-3, -1)  # axes of chunks
@@ -62,24 +62,21 @@ def _placed(first: ClipInfo, picture: Picture, info: ClipInfo) -> Picture:
 
 
 def within_bars(
-    step: Step, shot: Shot, stop: int, chunks: Iterator[tuple[Tensor, ...]], run: Run
+    step: Source | Step, shot: Shot, stop: int, chunks: Iterator[tuple[Tensor, ...]], run: Run
 ) -> Iterator[Chunk]:
-    """Run a stage over the shot ``[shot.start, stop)`` of its inputs: on the picture only, if it wants that."""
+    """Run a stage over the shot ``[shot.start, stop)``, on the picture only if its recipe wants that."""
     info = shot.info
     picture = shot_picture(info, shot.start, stop) if info.bars else None
-    if not getattr(step.recipe, "picture_only", False) or picture in (None, _whole(info)):
+    wanted = isinstance(step, Step) and getattr(step.recipe, "picture_only", False)
+    if not wanted or picture is None or picture == Picture(0, 0, info.height, info.width):
         yield from run(shot, chunks)
         return
-    assert picture is not None
+    assert isinstance(step, Step)
     surround = _Surround(step, shot, stop, picture)
     small = info.replace(width=picture.width, height=picture.height, bars=())
     inside = dataclasses.replace(shot, info=small, frame=(info.width, info.height))
     for chunk in run(inside, surround.taken(chunks)):
         yield surround.around(chunk)
-
-
-def _whole(info: ClipInfo) -> Picture:
-    return Picture(0, 0, info.height, info.width)
 
 
 class _Surround:
@@ -187,13 +184,22 @@ def _continue_edges(frames: Tensor, picture: Picture) -> None:
     middle = frames.narrow(DOWN, picture.top, picture.height)
     for first, count, edge in (
         (0, picture.left, picture.left),
-        (picture.left + picture.width, width - picture.left - picture.width, picture.left + picture.width - 1),
+        (
+            picture.left + picture.width,
+            width - picture.left - picture.width,
+            picture.left + picture.width - 1,
+        ),
     ):
-        middle.narrow(ACROSS, first, count).copy_(middle.narrow(ACROSS, edge, 1).expand_as(
-            middle.narrow(ACROSS, first, count)))
+        middle.narrow(ACROSS, first, count).copy_(
+            middle.narrow(ACROSS, edge, 1).expand_as(middle.narrow(ACROSS, first, count))
+        )
     for first, count, edge in (
         (0, picture.top, picture.top),
-        (picture.top + picture.height, height - picture.top - picture.height, picture.top + picture.height - 1),
+        (
+            picture.top + picture.height,
+            height - picture.top - picture.height,
+            picture.top + picture.height - 1,
+        ),
     ):
         target = frames.narrow(DOWN, first, count)
         target.copy_(frames.narrow(DOWN, edge, 1).expand_as(target))

@@ -171,9 +171,7 @@ class Trim(Weightless):
         cuts = tuple(min(max(cut, start), stop) - start for cut in clip.cuts)
         alpha = clip.alpha and apply(self, clip.alpha)["clip"]
         bars = between(clip.bars, start, stop)
-        info = clip.replace(
-            frames=stop - start, cuts=cuts, audio=audio, times=times, alpha=alpha, bars=bars
-        )
+        info = clip.replace(frames=stop - start, cuts=cuts, audio=audio, times=times, alpha=alpha, bars=bars)
         return info.replace(fps=_rate_of_most(info)) if times else info
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -74,10 +74,14 @@ def digest(identity: dict) -> str:
 
 
 def claim(identity: dict) -> str:
-    """Return the digits that identify a finished film: ``digest`` without cuts that were detected."""
+    """Return the digits that identify a finished film: ``digest`` without what was detected in its frames."""
     return _short(
         identity,
-        lambda name, one: name not in PLACES and not (name == "cuts" and one.get("sensitivity") is not None),
+        lambda name, one: (
+            name not in PLACES
+            and name != "bars"
+            and not (name == "cuts" and one.get("sensitivity") is not None)
+        ),
     )
 
 
@@ -195,6 +199,8 @@ def _source(source: Source) -> dict:
         "color": repr(info.color),
         "times": info.times and _hash(repr(info.times).encode()),
     }
+    if info.bars:
+        facts["bars"] = [list(one) for one in info.bars]
     if info.pixel_aspect != 1:
         facts["pixel_aspect"] = str(info.pixel_aspect)
     if isinstance(source, FileSource):
@@ -208,6 +214,7 @@ def _source(source: Source) -> dict:
             "window": list(source.window),
             **({"every": source.selection.every} if source.selection.every > 1 else {}),
             "sensitivity": source.sensitivity,
+            **({"whole_frames": True} if source.bars == "off" else {}),
             **_transparency(source),
             **({"sound": fingerprint(source.facts.sound)[1:]} if source.facts.sound else {}),
             **({"linear_light": source.linear_light} if source.facts.is_float else {}),

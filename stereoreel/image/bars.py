@@ -9,7 +9,7 @@ most other shots, unless their own frames contradict.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -24,7 +24,10 @@ NEAR, RINGING = 8, 24  # rows next to the picture where compression rings: much,
 RIPPLE = 0.15  # share of the step to the picture that the latter may be
 COHERENT, ALONE = 0.35, 0.9  # share of the lines that begin at one row: of two opposite bars, of a single one
 LIT = 0.25  # share of the lines that must show a picture
-FLAT, CLEAN = 0.7, 0.15  # share of a bar at its level, and of lines that are so throughout: text may cover the rest
+FLAT, CLEAN = (
+    0.7,
+    0.15,
+)  # share of a bar at its level, and of lines that are so throughout: text may cover the rest
 GAPS = 0.1  # share of the lines within a picture that may be as dark as its bar
 SPECKS = 0.05  # share of a line that noise may light
 LOPSIDED = 0.25  # difference of opposite bars, as a share of the larger, that one shot proves
@@ -39,6 +42,9 @@ class Margins(NamedTuple):
     bottom: int = 0
     left: int = 0
     right: int = 0
+
+
+NO_BARS = Margins()
 
 
 class Profile(NamedTuple):
@@ -64,7 +70,7 @@ def parts(side: int) -> int:
 
 
 class Side(NamedTuple):
-    """What a shot says of one side: the bar, None if none is seen, how many lines agree, the largest possible."""
+    """What a shot says of one side: its bar (None: unseen), the lines that agree, the largest possible."""
 
     bar: int | None
     support: float
@@ -173,7 +179,7 @@ def _gaps(lit: np.ndarray) -> float:
 
 
 def _refined(away: np.ndarray, begins: np.ndarray, bar: int) -> int:
-    """Return the row at half of the step of all lines together, which noise and coding move less than one's."""
+    """Return the row at half of the step of all lines together, which coding moves less than that of one."""
     ours = begins[max(0, bar - 2) : bar + 3].any(0)
     course = np.median(away[:, ours], 1)
     outside, inside = course[max(0, bar - 12) : max(1, bar - 3)], course[bar + 2 : bar + 6]
@@ -242,6 +248,14 @@ def _axis(first: Side, last: Side, length: int) -> Axis:
     return Axis((0, 0) if max(free) < 2 else None, free)
 
 
+def scaled_picture(margins: Margins, size: tuple[int, int], small: tuple[int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns of a picture in a frame of ``size`` that is reduced to ``small``."""
+    (width, height), (narrow, low) = size, small
+    top, bottom = (-(-edge * low // height) for edge in margins[:2])
+    left, right = (-(-edge * narrow // width) for edge in margins[2:])
+    return slice(top, low - bottom), slice(left, narrow - right)
+
+
 @dataclass
 class BarFinder:
     """Take profiles shot by shot; ``margins`` are then those of every shot.
@@ -250,7 +264,7 @@ class BarFinder:
     """
 
     size: tuple[int, int]  # width and height
-    now: Margins = Margins()
+    now: Margins = NO_BARS
     _shot: Shot = field(default_factory=Shot)
     _shots: list[tuple[int, tuple[Axis, Axis] | None]] = field(default_factory=list)
 
@@ -286,9 +300,7 @@ def settle(shots: Sequence[tuple[Axis, Axis] | None], weights: Sequence[int]) ->
     usual = [_usual([axes and axes[place] for axes in shots], weights) for place in (0, 1)]
     found = []
     for axes in shots:
-        down, across = (
-            _settled(axes and axes[place], common) for place, common in zip((0, 1), usual)
-        )
+        down, across = (_settled(axes and axes[place], common) for place, common in zip((0, 1), usual))
         found.append(Margins(*down, *across))
     return found
 

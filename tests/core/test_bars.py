@@ -43,7 +43,7 @@ def picture(images, scale=1):
     """Return the pictures of the two shots."""
     first, second = images[..., :6, :, :, :], images[..., 6:, :, :, :]
     top, bottom, left = TOP * scale, BOTTOM * scale, LEFT * scale
-    return first[..., top : HEIGHT * scale - bottom, :, :], second[..., 3 * scale : -3 * scale, left : -left, :]
+    return first[..., top : HEIGHT * scale - bottom, :, :], second[..., 3 * scale : -3 * scale, left:-left, :]
 
 
 @pytest.mark.parametrize("kind", ["upscale", "vsr"])
@@ -64,7 +64,7 @@ def test_upscaling_sees_the_picture_only_and_bars_come_back_enlarged(kind, lette
     ("options", "size"), [({"fit": "height", "pixels": 54}, (54, 78)), ({"factor": 1.25}, (45, 65))]
 )
 def test_upscaling_to_any_size_keeps_the_place_of_the_picture(options, size, letterboxed, host):
-    clip, images = letterboxed
+    clip, _ = letterboxed
     large = stage("upscale", clip, **options)["clip"]
     made = frames(large, host)
     plain = frames(stage("upscale", apply_without_bars(clip), **options)["clip"], host)
@@ -93,7 +93,9 @@ def test_both_eyes_show_the_bars_of_the_source(letterboxed, host):
     made = stage("stereo", clip, stage("depth", clip)["clip"], divergence=6.0)
     pair, holes = frames(made["clip"], host), frames(made["left_holes"], host)
     for eye in pair:
-        assert torch.equal(eye[:6, :TOP], images[:6, :TOP]) and torch.equal(eye[:6, -BOTTOM:], images[:6, -BOTTOM:])
+        assert torch.equal(eye[:6, :TOP], images[:6, :TOP]) and torch.equal(
+            eye[:6, -BOTTOM:], images[:6, -BOTTOM:]
+        )
         assert torch.equal(eye[6:, :, :LEFT], images[6:, :, :LEFT])
     assert not torch.equal(pair[0], pair[1])
     assert not holes[:6, :TOP].any() and not holes[6:, :, -LEFT:].any()
@@ -128,7 +130,7 @@ def test_chunk_law_with_bars(kind, chunk, letterboxed, host):
 
 
 def test_a_pair_with_bars_is_processed_in_both_views(letterboxed, host):
-    clip, images = letterboxed
+    clip, _ = letterboxed
     pair = stage("stereo", clip, stage("depth", clip)["clip"])["clip"]
     made = frames(stage("interpolate", stage("upscale", pair)["clip"])["clip"], host)
     assert made.shape == (2, 22, 2 * HEIGHT, 2 * WIDTH, 3)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stereoreel.image.bars import Margins
+from stereoreel.image.bars import NO_BARS, Margins
 
 RATIOS = (1.33, 1.66, 1.85, 2.0, 2.2, 2.39, 2.76, 9 / 16)
 
@@ -13,7 +13,7 @@ RATIOS = (1.33, 1.66, 1.85, 2.0, 2.2, 2.39, 2.76, 9 / 16)
 class Barred:
     """A shot: its bars, and how they look; levels are grey levels of 255."""
 
-    margins: Margins = Margins()
+    margins: Margins = NO_BARS
     frames: int = 12
     level: float = 0.0
     noise: float = 0.0
@@ -46,17 +46,27 @@ def moving_scene(shot: Barred, width: int, height: int) -> np.ndarray:
     canvas = (canvas + random.uniform(70, 150)).clip(2, 253)
     speed = random.uniform(-5, 5), random.uniform(-1.5, 1.5)
     objects = [
-        (random.uniform(0, 1, 2), random.uniform(-0.03, 0.03, 2), random.uniform(0.03, 0.15), random.uniform(0, 255, 3))
+        (
+            random.uniform(0, 1, 2),
+            random.uniform(-0.03, 0.03, 2),
+            random.uniform(0.03, 0.15),
+            random.uniform(0, 255, 3),
+        )
         for _ in range(6)
     ]
     frames = []
     for time in range(shot.frames):
-        x, y = (round(start * (speed < 0) * shot.frames + speed * time) for start, speed in ((5, speed[0]), (1.5, speed[1])))
+        x, y = (
+            round(start * (speed < 0) * shot.frames + speed * time)
+            for start, speed in ((5, speed[0]), (1.5, speed[1]))
+        )
         x, y = min(max(x, 0), wide - width), min(max(y, 0), tall - height)
         image = canvas[y : y + height, x : x + width].copy()
         for place, drift, size, colour in objects:
             center = (place + drift * time) * (width, height)
-            cv2.circle(image, tuple(int(c) for c in center), int(size * height), colour.tolist(), -1, cv2.LINE_AA)
+            cv2.circle(
+                image, tuple(int(c) for c in center), int(size * height), colour.tolist(), -1, cv2.LINE_AA
+            )
         frames.append(image)
     return np.stack(frames) * shot.light
 
@@ -68,12 +78,14 @@ def barred(shot: Barred, width: int, height: int, scene: np.ndarray | None = Non
     top, bottom, left, right = shot.margins
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     lean = x / (width - 1) if shot.tilt else 0.0
-    cover = np.maximum.reduce([
-        (top - y + lean if shot.tilt and top else top - y).clip(0, 1),
-        (y - (height - bottom) + 1 + (lean if shot.tilt and bottom else 0)).clip(0, 1),
-        (left - x).clip(0, 1),
-        (x - (width - right) + 1).clip(0, 1),
-    ])[..., None]
+    cover = np.maximum.reduce(
+        [
+            (top - y + lean if shot.tilt and top else top - y).clip(0, 1),
+            (y - (height - bottom) + 1 + (lean if shot.tilt and bottom else 0)).clip(0, 1),
+            (left - x).clip(0, 1),
+            (x - (width - right) + 1).clip(0, 1),
+        ]
+    )[..., None]
     frames = frames * (1 - cover) + shot.level * cover
     ink = _ink(shot, width, height)[..., None]
     frames = frames * (1 - ink) + 235 * ink
