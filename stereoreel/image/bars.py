@@ -69,12 +69,22 @@ def parts(side: int) -> int:
     return min(LINES, max(1, side // 4))
 
 
+class Free(NamedTuple):
+    """The largest bar that a shot does not contradict, and the edges across which it shows something."""
+
+    most: int
+    crossed: frozenset[int] = frozenset()
+
+    def allows(self, bar: int) -> bool:
+        return bar <= self.most + 1 and bar not in self.crossed
+
+
 class Side(NamedTuple):
     """What a shot says of one side: its bar (None: unseen), the lines that agree, the largest possible."""
 
     bar: int | None
     support: float
-    free: int
+    free: Free
 
 
 @dataclass
@@ -115,10 +125,10 @@ def _side(low: np.ndarray, high: np.ndarray) -> Side:
     away = np.maximum(high - level, level - low)  # from the bar's level, at any time
     restless = float(np.quantile(away[outer], 0.8))
     if level > DARK or restless > RESTLESS or length < 8:
-        return Side(None, 0.0, 0)
+        return Side(None, 0.0, Free(0))
     still = min(max(2.5, 1.6 * restless + 1), RESTLESS + 1)
-    free = _free(away, still, most)
     lit = max(2 * still, DARKEST_LIT)
+    free = _free(away, still, lit, most)
     seen = away.max(0) >= lit
     if seen.mean() < LIT or _gaps(seen) > GAPS:
         return Side(None, 0.0, free)
@@ -203,13 +213,15 @@ def _safe(begins: np.ndarray, bar: int) -> int:
     return bar + 1 if apart else bar
 
 
-def _free(away: np.ndarray, still: float, most: int) -> int:
-    """Return the largest bar that a shot does not contradict."""
+def _free(away: np.ndarray, still: float, lit: float, most: int) -> Free:
     at_level = away[:most] <= 1.5 * still
     share = np.cumsum(at_level.mean(1)) / np.arange(1, len(at_level) + 1)
     clean = np.logical_and.accumulate(at_level, 0).mean(1)
     wrong = np.flatnonzero((share < FLAT) | (clean < CLEAN))
-    return int(wrong[0]) if len(wrong) else most
+    largest = int(wrong[0]) if len(wrong) else most
+    shown = away[: largest + 4] >= lit
+    across = np.flatnonzero((shown[:-3] & shown[3:]).any(1)) + 2  # two rows before an edge, and two beyond
+    return Free(largest, frozenset(across.tolist()))
 
 
 class Axis(NamedTuple):
@@ -219,7 +231,7 @@ class Axis(NamedTuple):
     """
 
     bars: tuple[int, int] | None
-    free: tuple[int, int]
+    free: tuple[Free, Free]
     guess: tuple[int, int] | None = None
     odd: tuple[int, int] | None = None
 
@@ -239,13 +251,13 @@ def _axis(first: Side, last: Side, length: int) -> Axis:
     for bar, side, opposite in ((one, first, last), (other, last, first)):
         if bar is None:
             continue
-        if opposite.free >= bar - 1:
+        if opposite.free.allows(bar):
             sure = side.support >= ALONE and 2 * bar <= (1 - SMALLEST_PICTURE) * length
             return Axis(None, free, guess=(bar, bar) if sure else None)
         if side.support >= ALONE:
             return Axis(None, free, odd=(bar, 0) if side is first else (0, bar))
     # a picture that reaches an edge has no bar there
-    return Axis((0, 0) if max(free) < 2 else None, free)
+    return Axis((0, 0) if max(first.free.most, last.free.most) < 2 else None, free)
 
 
 def scaled_picture(margins: Margins, size: tuple[int, int], small: tuple[int, int]) -> tuple[slice, slice]:
@@ -323,6 +335,6 @@ def _settled(axis: Axis | None, usual: tuple[int, int]) -> tuple[int, int]:
     if axis.bars is not None:
         near = all(abs(one - other) <= 1 for one, other in zip(axis.bars, usual))
         return usual if near and min(axis.bars) else axis.bars
-    if any(usual) and all(bar <= free + 1 for bar, free in zip(usual, axis.free)):
+    if any(usual) and all(free.allows(bar) for bar, free in zip(usual, axis.free)):
         return usual
     return usual if axis.odd == usual else axis.guess or (0, 0)
