@@ -16,6 +16,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from ..image.huge_pages import empty
 from ..image.resize import resize
 from .bars import Bars, Picture, joined, resized, scaled, shot_picture
 from .clip import ClipInfo, Recipe, Shot, Source, Step
@@ -100,7 +101,7 @@ class _Surround:
             self.waiting.extend(
                 [strip.narrow(TIME, place, 1) for strip in strips] for place in range(chunk[0].shape[TIME])
             )
-            yield tuple(_inside(one, picture).contiguous() for one, picture in zip(chunk, pictures))
+            yield tuple(_inside(one, picture) for one, picture in zip(chunk, pictures))
 
     def around(self, chunk: Chunk) -> Chunk:
         """Return the outputs of the stage in full frames."""
@@ -116,7 +117,7 @@ class _Surround:
         inside = _placed(self.info, self.picture, info)
         if images.shape[SIZE] != (inside.height, inside.width):
             images = _sized(images, inside.height, inside.width)
-        framed = images.new_empty(*images.shape[:DOWN], info.height, info.width, images.shape[-1])
+        framed = empty(images, *images.shape[:DOWN], info.height, info.width, images.shape[-1])
         _inside(framed, inside).copy_(images)
         if port in getattr(self.step.recipe, "masks", ()):
             for target in _strips(framed, inside):

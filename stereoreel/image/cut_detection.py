@@ -36,24 +36,25 @@ class CutDetector:
 
     def __init__(self, sensitivity: float = 0.5):
         self.sensitivity = sensitivity
-        self._last: tuple[np.ndarray, np.ndarray] | None = None  # the frame, and its picture at 32x32
+        self._last: tuple[np.ndarray, np.ndarray] | None = None  # the frame, and the same at 32x32
         self._picture = WHOLE
 
     def look_at(self, picture: tuple[slice, slice]) -> None:
-        """Compare these rows and columns only from now on: the picture within its bars."""
+        """Compare these rows and columns too from now on: bars, which never change, would hide a cut."""
         self._picture = picture
-        if self._last:
-            self._last = self._last[0], reduced(self._last[0][picture])
 
     def feed(self, gray: np.ndarray) -> bool:
         """Whether the next thumbnail, uint8 ``[h, w]``, begins a new shot; the first frame does not."""
-        small = reduced(gray[self._picture])
+        small = reduced(gray)
         if small.std() < FAINT:
             return False
         last, self._last = self._last, (gray.copy(), small)
         if last is None or not differ(last[1], small):
             return False
-        return is_new_shot(last[0][self._picture], gray[self._picture], self.sensitivity)
+        if is_new_shot(last[0], gray, self.sensitivity):
+            return True
+        picture = gray[self._picture]
+        return picture.size < gray.size and is_new_shot(last[0][self._picture], picture, self.sensitivity)
 
 
 def find_cuts(thumbnails: Iterable[np.ndarray], sensitivity: float = 0.5) -> list[int]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .cut_detection import FAINT, WHOLE, CutDetector, denoised, is_new_shot
+from .cut_detection import FAINT, CutDetector, denoised, is_new_shot
 
 SPANS = (32, 24, 16, 12, 8)  # frames from the first to the last one compared
 SIDE = 16  # of the images whose mixture is fitted: at this size motion changes little
@@ -31,14 +31,10 @@ class ShotDetector:
     def __init__(self, sensitivity: float = 0.5):
         self.starts: list[int] = []  # of all shots but the first
         self._cuts, self._dissolves, self._count = CutDetector(sensitivity), DissolveDetector(sensitivity), 0
-        self._picture = WHOLE
 
     def look_at(self, picture: tuple[slice, slice]) -> None:
-        """Compare these rows and columns only from now on: the picture within its bars."""
-        if picture != self._picture:
-            self._picture = picture
-            self._cuts.look_at(picture)
-            self._dissolves.look_at(picture)
+        """Look for cuts in these rows and columns too from now on: the picture within its bars."""
+        self._cuts.look_at(picture)
 
     def feed(self, gray: np.ndarray) -> None:
         """Take the next thumbnail, uint8 ``[h, w]``."""
@@ -72,15 +68,8 @@ class DissolveDetector:
     def __init__(self, sensitivity: float = 0.5):
         self.sensitivity, self.inside = sensitivity, False
         self._shared = 1.0  # least correlation of the two shots in this dissolve
-        self._picture = WHOLE
-        # the thumbnail, and its picture at 16x16 without its mean
+        # the thumbnail, and the same at 16x16 without its mean
         self._line: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=max(SPANS) + 1)
-
-    def look_at(self, picture: tuple[slice, slice]) -> None:
-        """Compare these rows and columns only from now on."""
-        self._picture = picture
-        for place, (gray, _) in enumerate(self._line):
-            self._line[place] = gray, flattened(gray[picture])
 
     def feed(self, gray: np.ndarray, cut: bool = False) -> int | None:
         """Return how many frames before the next thumbnail, uint8 ``[h, w]``, the second shot began, or None.
@@ -90,7 +79,7 @@ class DissolveDetector:
         if cut:
             self._line.clear()
             self.inside = False
-        self._line.append((gray, flattened(gray[self._picture])))
+        self._line.append((gray, flattened(gray)))
         for span in SPANS:
             if span >= len(self._line):
                 continue
@@ -118,7 +107,7 @@ class DissolveDetector:
 
     def _replaced(self, span: int) -> bool:
         """Whether the last ``span`` frames lead to another shot."""
-        first, last = (self._line[place][0][self._picture] for place in (-1 - span, -1))
+        first, last = self._line[-1 - span][0], self._line[-1][0]
         return is_new_shot(first, last, self.sensitivity) and is_replaced(first, last)
 
 
