@@ -3,6 +3,7 @@
     python benchmarks/bars.py              240 shots with bars, 200 without, and the cost at 720p
     python benchmarks/bars.py --quick      a tenth of the shots
     python benchmarks/bars.py --json       the same as JSON on the last line
+    python benchmarks/bars.py --sheet docs/bars.jpg    the picture in docs/gallery.md, and nothing else
 
 Films of six shots are rendered, coded by x264 at crf 18 to 40 and opened as any file. Costs are CPU time per
 720p frame, interleaved with the same work without bars. Clean shots come from the clips in the folder that
@@ -17,12 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
 import av
 import numpy as np
 import torch
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -31,9 +34,12 @@ from benchmarks.support import CLIPS
 from stereoreel.core.bars import Bars
 from stereoreel.core.clip import Clip, ClipInfo, Shot, Step, apply
 from stereoreel.core.picture_only import within_bars
+from stereoreel.core.pull import frames as pull_frames
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.image.bars import NO_BARS, BarFinder, profile
 from stereoreel.media.read.decode import FileSource
+from stereoreel.models.headless import Headless
+from stereoreel.models.lazy_stage import Plan
 from stereoreel.sample import FILE
 from tests.support.letterbox import RATIOS, Barred, barred, margins_of, safe
 from tests.support.media_files import write_video
@@ -155,11 +161,38 @@ def cost(repeats: int) -> dict[str, float]:
     return {name: round(1000 * median(found), 2) for name, found in times.items()}
 
 
+def draw(path: Path) -> None:
+    """Write depth and an anaglyph of a film with bars and a subtitle: bars as picture above, kept below."""
+    with av.open(str(CLIPS / "bigbuckbunny.mp4")) as file:
+        images = [
+            frame.reformat(width=640, height=360, format="rgb24").to_ndarray()
+            for frame in islice(file.decode(video=0), 60, 72)
+        ]
+    shot = Barred(margins_of(2.39, 640, 360), level=8, noise=3, text=True, seed=1)
+    host, rows = Headless("cpu"), []
+    with tempfile.TemporaryDirectory() as folder:
+        film = write_video(Path(folder) / "film.mp4", barred(shot, 640, 360, np.stack(images)), 25)
+        for bars in ("off", "keep"):
+            clip = Clip(FileSource(film, bars=bars))
+            depth = apply(Plan("depth", {"model": "builtin"}, "Depth"), clip)["clip"]
+            options = {"model": "builtin", "divergence": 4.0}
+            pair = apply(Plan("stereo", options, "Stereo"), clip, depth)["clip"]
+            left, right = pull_frames(pair, host)[:, 8]
+            anaglyph = torch.cat([left[..., :1], right[..., 1:]], -1)
+            rows.append(torch.cat([pull_frames(depth, host)[8].expand(-1, -1, 3), anaglyph], 1))
+    sheet = (torch.cat(rows).clamp(0, 1) * 255 + 0.5).byte().numpy()
+    Image.fromarray(sheet).resize((960, 540), Image.Resampling.LANCZOS).save(path, quality=80)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
+    if options.sheet:
+        draw(options.sheet)
+        return
     right, shown = exact(4 if options.quick else 40)
     print(f"bars exact to the row in {right} of {shown} shots")
     wrong, plain = invented(20 if options.quick else 200)
