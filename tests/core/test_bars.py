@@ -5,6 +5,8 @@ import torch
 
 from stereoreel.core.bars import Bars
 from stereoreel.core.clip import apply
+from stereoreel.core.excerpt import select_frames
+from stereoreel.core.partition import excerpt, units
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.transforms import Crop, EveryNth, Fit, Recut, SideBySide, Trim
 from stereoreel.models.lazy_stage import Plan
@@ -159,3 +161,18 @@ def test_a_shot_whose_bars_change_is_cut_off_nowhere(letterboxed, host):
     made = frames(stage("interpolate", whole, multiplier=1)["clip"], host)
     assert torch.equal(made, images)
     assert stage("upscale", whole)["clip"].info.bars == (Bars(0, 6, 6),)
+
+
+@pytest.mark.parametrize("kind", ["upscale", "interpolate"])
+def test_excerpts_and_units_show_what_the_full_pull_shows(kind, letterboxed, host):
+    clip, _ = letterboxed
+    result = stage(kind, clip)["clip"]
+    whole = frames(result, host)
+    (some,) = select_frames([result], [1, 2, len(whole) - 1])
+    assert torch.equal(frames(some, host), whole[[1, 2, -1]])
+    parts = [excerpt([result], unit)[0] for unit in units([result], group=1)]
+    assert len(parts) == 2 and torch.equal(torch.cat([frames(part, host) for part in parts]), whole)
+    assert [part.info.bars for part in parts] == [
+        (result.info.bars[0],),
+        (result.info.bars[1]._replace(start=0),),
+    ]
