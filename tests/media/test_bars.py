@@ -12,11 +12,14 @@ from stereoreel.core.file_cache import FileCache
 from stereoreel.core.pull import frames
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.film import cuts
+from stereoreel.film.identity import claim, digest
+from stereoreel.film.identity import described as identity_of
 from stereoreel.image.bars import Margins
 from stereoreel.media.clip_facts import clip_facts
 from stereoreel.media.extract_options import ExtractOptions
 from stereoreel.media.open import from_clip, open_file
 from stereoreel.media.read.decode import FileSource
+from stereoreel.media.write.options import OPTIONS as EncodeOptions
 from tests.support.letterbox import Barred, barred, margins_of
 from tests.support.media_files import turn, write_video
 
@@ -101,6 +104,16 @@ def test_a_job_stores_bars_with_the_cuts(video, tmp_path):
         (tmp_path / "job" / "cuts.json").write_text(json.dumps([broken]))
         cuts.read(tmp_path / "job", files := FileCache())
         assert not FileSource(video, files=files).searched
+
+
+def test_bars_are_part_of_a_jobs_identity_but_not_of_what_a_finished_film_is_known_by(video, host):
+    def identity(**given):
+        clip = Clip(FileSource(video, **given))
+        return identity_of([clip], EncodeOptions(), host)
+
+    kept, off, plain = identity(), identity(bars="off"), identity(look=False)
+    assert digest(kept) != digest(off) != digest(plain)
+    assert claim(kept) == claim(plain) != claim(off)
 
 
 def test_an_image_batch_has_bars_too(host):
