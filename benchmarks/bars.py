@@ -91,7 +91,9 @@ def exact(count: int) -> tuple[int, int]:
                 fits = found[0] == tuple(safe(shot))
                 right, shown, place = right + fits, shown + 1, place + shot.frames
                 if not fits:
-                    print(f"  {size} crf {crf}: {found[0]} instead of {tuple(safe(shot))}: {shot}")
+                    print(
+                        f"  {size} crf {crf}: {found[0]} instead of {tuple(safe(shot))}: {shot}", flush=True
+                    )
     return right, shown
 
 
@@ -188,15 +190,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--films", type=int, default=40, help="of six shots with bars")
     parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
     if options.sheet:
         draw(options.sheet)
         return
-    right, shown = exact(4 if options.quick else 40)
-    print(f"bars exact to the row in {right} of {shown} shots")
+    right, shown = exact(4 if options.quick else options.films)
+    print(f"bars exact to the row in {right} of {shown} shots", flush=True)
     wrong, plain = invented(20 if options.quick else 200)
-    print(f"bars invented in {wrong} of {plain} shots")
+    print(f"bars invented in {wrong} of {plain} shots", flush=True)
     spent = cost(3 if options.quick else 15)
     print("CPU time per 720p frame: " + ", ".join(f"{name} {value} ms" for name, value in spent.items()))
     if options.json:

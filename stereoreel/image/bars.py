@@ -124,9 +124,11 @@ def _side(low: np.ndarray, high: np.ndarray) -> Side:
     level = float(np.median((low[outer] + high[outer]) / 2))
     away = np.maximum(high - level, level - low)  # from the bar's level, at any time
     restless = float(np.quantile(away[outer], 0.8))
-    if level > DARK or restless > RESTLESS or length < 8:
+    # coarse coding carries a share of the picture into a thin bar
+    most_restless = max(RESTLESS, RIPPLE * float(np.median(away[length // 3 : -(length // 3)])))
+    if level > DARK or restless > most_restless or length < 8:
         return Side(None, 0.0, Free(0))
-    still = min(max(2.5, 1.6 * restless + 1), RESTLESS + 1)
+    still = min(max(2.5, 1.6 * restless + 1), most_restless + 1)
     lit = max(2 * still, DARKEST_LIT)
     free = _free(away, still, lit, most)
     seen = away.max(0) >= lit
