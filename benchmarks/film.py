@@ -189,7 +189,7 @@ def index(folder: Path) -> dict:
     facts = probe(source)
     for number in range(3):
         begun, worked = time.perf_counter(), time.process_time()
-        cuts.index_cuts(facts, (number, 500), 0.5)
+        cuts.index_shots(facts, (number, 500), 0.5)
         times.append((time.perf_counter() - begun) / (500 - number))
         cores.append((time.process_time() - worked) / (500 - number))
     return {"fps": 1 / min(times), "core_ms": 1000 * min(cores)}

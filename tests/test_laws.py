@@ -6,9 +6,11 @@ from fractions import Fraction
 import pytest
 import torch
 
-from stereoreel.core.clip import apply
+from stereoreel.core.bars import Bars
+from stereoreel.core.clip import Clip, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames, pull
+from stereoreel.core.tensor_source import TensorSource
 from stereoreel.media.open import OPTIONS as EXTRACT
 from stereoreel.media.write.options import OPTIONS as ENCODE
 from stereoreel.media.write.render import write
@@ -119,6 +121,43 @@ def test_laws_hold_with_a_plan_of_shots(fill, strength, tensor_clip, host):
         outputs("stereo", "builtin", tensor_clip(first), **{**options, "strength": "by hand"}), host, 4
     )
     assert not torch.equal(alone[0][0], plain[0])
+
+
+def with_bars(clip, bars):
+    """Return a clip whose frames have grey bars, for two shots of five frames or more."""
+    images, result = clip.maker._images.clone(), []
+    for number, frame in enumerate(images):
+        *_, (_, top, bottom, left, right) = (one for one in bars if one.start <= number)
+        height, width = frame.shape[:2]
+        full = frame.new_full(frame.shape, 0.06)
+        rows, columns = slice(top, height - bottom), slice(left, width - right)
+        full[rows, columns] = frame[rows, columns]
+        result.append(full)
+    source = TensorSource(torch.stack(result), clip.info.fps, cuts=False, label="Frames")
+    source.info = clip.info.replace(bars=bars)
+    return Clip(source)
+
+
+@every_model
+def test_laws_hold_for_a_clip_with_bars(kind, model, tensor_clip, host):
+    """Of chunks, shots and facts; bars and the picture's place in the frame follow ``info``."""
+    bars = Bars(0, 4, 3), Bars(6, 0, 0, 8, 8)
+    joined = with_bars(tensor_clip(torch.cat([scene(6, seed=1), scene(5, seed=2)]), cuts=(6,)), bars)
+    clips = outputs(kind, model, joined)
+    made = all_frames(clips, host, 11)
+    for some, whole in zip(all_frames(clips, host, 2), made, strict=True):
+        assert torch.equal(some, whole)
+    alone = [
+        with_bars(tensor_clip(scene(count, seed=seed)), (one._replace(start=0),))
+        for count, seed, one in ((6, 1, bars[0]), (5, 2, bars[1]))
+    ]
+    parts = zip(*(all_frames(outputs(kind, model, shot), host, 4) for shot in alone))
+    for whole, both in zip(made, parts, strict=True):
+        assert torch.equal(whole, torch.cat(both, dim=-4))
+    info = clips["clip"].info
+    assert made[0].shape[-4:] == (info.frames, info.height, info.width, info.channels)
+    if kind != "depth":
+        assert (made[0][..., 0, 0, :] - 0.06).abs().max() < 1e-6
 
 
 RATES = [

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from torch import Tensor, nn
 
+from .bars import Bars
+
 if TYPE_CHECKING:
     from .host import Host
 
@@ -82,8 +84,8 @@ class ClipInfo:
     first, in order; a shot may be empty (after a rate is lowered), so that shots correspond one to one along
     a chain of stages. ``times`` holds each frame's time in seconds if the source's rate varies; ``fps`` is
     then the rate of most frames, or else the mean. ``pixel_aspect`` is the shape of a pixel, width over
-    height. ``alpha`` is a clip of one channel with the opacity of frames that are shown over black; stages do
-    not read it, and it may have another size.
+    height. ``bars`` are those around the picture, empty if none are known. ``alpha`` is a clip of one channel
+    with the opacity of frames that are shown over black; stages do not read it, and it may have another size.
     """
 
     width: int
@@ -97,6 +99,7 @@ class ClipInfo:
     audio: Soundtrack | Samples | None = None
     times: tuple[Fraction, ...] | None = None
     pixel_aspect: Fraction = Fraction(1)
+    bars: tuple[Bars, ...] = ()
     alpha: Clip | None = field(default=None, compare=False, repr=False)
 
     def replace(self, **changes) -> ClipInfo:
@@ -144,12 +147,14 @@ class Shot:
     """The frames between two cuts: where they begin in the clip, and the facts of that clip.
 
     The number of frames is known only when all have arrived. In live use, ``drained`` says whether the chunk
-    just received is the last one available; a stage that collects frames into a batch needs it.
+    just received is the last one available; a stage that collects frames into a batch needs it. ``frame`` is
+    the width and height of the full frames if the chunks hold only the picture within their bars.
     """
 
     start: int
     info: ClipInfo
     drained: Callable[[], bool] = field(default=bool, compare=False)
+    frame: tuple[int, int] | None = None
 
     @property
     def live(self) -> bool:
@@ -186,9 +191,11 @@ class Recipe(Protocol):
     A recipe may also have ``context``, how many frames before and after one its stage needs in addition to
     the two around it (none); ``framewise``, whether it remembers nothing from frame to frame (False);
     ``faithful``, whether everything stays at its place in the frame, so that the opacity of its input fits
-    (False); ``loops``, whether it leads from the last frame to the first (False), and then ``unlooped()``,
-    the same recipe without that; ``reused(stages)``, the same recipe with a stage that is loaded once and
-    kept in a ``StageCache``; ``files(host)``, the files that it reads, such as weights; and
+    (False); ``picture_only``, whether its stage gets the picture within the bars of its first input (False),
+    and ``masks``, the outputs that are then 0 in the bars; ``places_bars``, whether ``describe`` returns the
+    bars of its output (False); ``loops``, whether it leads from the last frame to the first (False), and then
+    ``unlooped()``, the same recipe without that; ``reused(stages)``, the same recipe with a stage that is
+    loaded once and kept in a ``StageCache``; ``files(host)``, the files that it reads, such as weights; and
     ``look_ahead(host)``, which finds what the stage must know of its complete input, and returns a sentence
     about it.
     """
@@ -241,8 +248,12 @@ class Step:
     def over(cls, recipe: Recipe, *inputs: Clip) -> Step:
         """Return a stage over clips. Raise ValueError if their lengths differ or the stage refuses them."""
         check_lengths(recipe.label, inputs)
-        described = recipe.describe(*(clip.info for clip in inputs))
+        from .picture_only import describe_bars
+
+        given = [clip.info for clip in inputs]
+        described = recipe.describe(*given)
         infos = described if isinstance(described, Mapping) else {"clip": described}
+        infos = describe_bars(recipe, given, infos)
         keeps = getattr(recipe, "faithful", False)
         infos = {port: _with_fitting_alpha(info, keeps) for port, info in infos.items()}
         for info in infos.values():

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from .bars import between
 from .clip import Clip, ClipInfo, Shot, Stage, Step, seekable
 from .excerpt import Rebuilt, Spans, frames_needed, makers_of, merge_spans, plain_facts
 from .per_eye import TIME
@@ -185,6 +186,7 @@ def _needed(step: Step, spans: Spans) -> Spans:
 class _Window(Weightless):
     """Some frames of an excerpt as a clip of their own; cuts, times and rate are the film's."""
 
+    places_bars = True
     start: int
     stop: int
     label: str = "Unit"
@@ -194,7 +196,9 @@ class _Window(Weightless):
         times = clip.times and tuple(
             time - clip.times[self.start] for time in clip.times[self.start : self.stop]
         )
-        return ClipInfo(**plain_facts(clip, frames=self.stop - self.start, cuts=cuts, times=times))
+        bars = between(clip.bars, self.start, self.stop)
+        facts = plain_facts(clip, frames=self.stop - self.start, cuts=cuts, times=times, bars=bars)
+        return ClipInfo(**facts)
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         place = shot.start

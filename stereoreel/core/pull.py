@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from .host import Host
 from .meter import Meter
 from .partition import pieces
 from .per_eye import TIME, fan_out, gathered, merge_views, ports
+from .picture_only import within_bars
 from .pipeline import MOST_STAGES, Handed, Pipeline, StageThread, launched, stages_at_once
 from .transforms import Weightless
 
@@ -342,7 +344,8 @@ class _Producer:
             if start == stop:
                 continue
             chunks = read_in_step(self.inputs, stop - start, self.most, self.label)
-            made = self._one_shot(stage, Shot(start, info), chunks)
+            run = partial(self._one_shot, stage)
+            made = within_bars(self.maker, Shot(start, info), stop, chunks, run)
             yield from gathered(made, lambda: self.inputs[0].length) if self.gathers else made
 
     def _one_shot(

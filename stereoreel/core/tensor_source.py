@@ -10,19 +10,23 @@ import shutil
 import tempfile
 from collections.abc import Generator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ..image.bars import BarFinder, profile
 from ..image.cut_detection import thumbnail
 from ..image.dissolve_detection import find_shots
 from ..image.host_copy import upload
+from .bars import Bars, of_shots
 from .clip import ClipInfo, Samples, Soundtrack
 from .host import Host
 
 SHARE = 0.4  # of free memory; a larger batch is stored in a file
 SPARE = 1 << 30  # bytes of disk to leave free
+BAR_FRAMES = 12  # of a shot that are searched for bars
 BLOCK = 16 << 20  # bytes of zeros written at a time
 SCRATCH_VARIABLE = "STEREOREEL_SCRATCH"
 
@@ -65,7 +69,10 @@ class TensorSource:
     def info(self) -> ClipInfo:
         count, height, width, channels = self._images.shape
         cuts = self._find_cuts() if self._cuts and count > 1 else ()
-        return ClipInfo(width, height, self._fps, count, channels=channels, cuts=cuts, audio=self._audio)
+        bars = self._find_bars(cuts) if self._cuts and channels > 1 else ()
+        return ClipInfo(
+            width, height, self._fps, count, channels=channels, cuts=cuts, audio=self._audio, bars=bars
+        )
 
     def part(self, start: int, stop: int) -> TensorSource:
         """Return the frames ``[start, stop)`` as a source."""
@@ -99,6 +106,17 @@ class TensorSource:
         # NaN and infinity raise when pulled
         small = (thumbnail(image[None].float().nan_to_num(0, 0, 0))[0] for image in self._images)
         return tuple(find_shots(small, self._sensitivity))
+
+    def _find_bars(self, cuts: tuple[int, ...]) -> tuple[Bars, ...]:
+        """Return the bars of the shots, from some frames of each."""
+        count, height, width, _ = self._images.shape
+        finder, edges = BarFinder((width, height)), [0, *cuts, count]
+        for start, stop in pairwise(edges):
+            finder.cut() if start else None
+            for place in range(start, stop, max(1, (stop - start) // BAR_FRAMES)):
+                frame = self._images[place, ..., :3].float().nan_to_num(0, 0, 0)
+                finder.add(profile(frame.mean(-1).cpu().numpy(), 0, 1))
+        return of_shots(edges[:-1], finder.margins())
 
 
 def new_batch(shape: Sequence[int], dtype: torch.dtype, folder: str | os.PathLike) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..image.resize import fitted_size, resize
+from .bars import between, cropped, every_nth
 from .clip import Clip, ClipInfo, Color, Shot, Soundtrack, apply
 from .error_context import naming
 from .host import Host
@@ -31,6 +32,7 @@ class Weightless:
     nets: list[nn.Module] = []
     joint = True
     framewise = False
+    places_bars = False
 
     def load(self: Itself, host: Host) -> Itself:
         return self
@@ -150,7 +152,7 @@ class Split(Weightless):
 class Trim(Weightless):
     """The frames ``[start, stop)`` of a clip, with their audio."""
 
-    framewise = faithful = True
+    framewise = faithful = places_bars = True
     start: int
     stop: int
     label: str = "Trim"
@@ -168,7 +170,8 @@ class Trim(Weightless):
         times = clip.times and tuple(clip.times[place] - clip.times[start] for place in range(start, stop))
         cuts = tuple(min(max(cut, start), stop) - start for cut in clip.cuts)
         alpha = clip.alpha and apply(self, clip.alpha)["clip"]
-        info = clip.replace(frames=stop - start, cuts=cuts, audio=audio, times=times, alpha=alpha)
+        bars = between(clip.bars, start, stop)
+        info = clip.replace(frames=stop - start, cuts=cuts, audio=audio, times=times, alpha=alpha, bars=bars)
         return info.replace(fps=_rate_of_most(info)) if times else info
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -197,7 +200,7 @@ def _rate_of_most(info: ClipInfo) -> Fraction:
 class EveryNth(Weightless):
     """The frames 0, n, 2n … of a clip, at an n-th of its rate."""
 
-    framewise = faithful = True
+    framewise = faithful = places_bars = True
     every: int
     label: str = "Every nth frame"
 
@@ -206,7 +209,14 @@ class EveryNth(Weightless):
         cuts = tuple(every_nth_cut(cut, self.every) for cut in clip.cuts)
         times = clip.times and clip.times[:: self.every]
         alpha = clip.alpha and apply(self, clip.alpha)["clip"]
-        info = clip.replace(fps=clip.fps / self.every, frames=frames, cuts=cuts, times=times, alpha=alpha)
+        info = clip.replace(
+            fps=clip.fps / self.every,
+            frames=frames,
+            cuts=cuts,
+            times=times,
+            alpha=alpha,
+            bars=every_nth(clip.bars, self.every),
+        )
         return info.replace(fps=_rate_of_most(info)) if times else info
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -236,6 +246,17 @@ class Uncut(Relabelled):
 
 
 @dataclass(frozen=True)
+class Unbarred(Relabelled):
+    """The same frames, of which every stage gets all, bars included."""
+
+    framewise = places_bars = True
+    label: str = "Bars"
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        return clip.replace(bars=())
+
+
+@dataclass(frozen=True)
 class Recolored(Relabelled):
     """The same frames under another colour description; no value changes."""
 
@@ -251,7 +272,7 @@ class Recolored(Relabelled):
 class Crop(Weightless):
     """A rectangle of every frame, in pixels of one view."""
 
-    framewise = True
+    framewise = places_bars = True
     left: int
     top: int
     width: int
@@ -260,7 +281,8 @@ class Crop(Weightless):
     joint = False
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
-        return clip.replace(width=self.width, height=self.height)
+        sides = self.top, clip.height - self.top - self.height, self.left, clip.width - self.left - self.width
+        return clip.replace(width=self.width, height=self.height, bars=cropped(clip.bars, sides))
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Store the detected cuts of a film's sources with its job, so that resuming does not detect them again."""
+"""Store the cuts and bars of a film's sources with its job, so that resuming does not detect them again."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
+from ..core.bars import Bars
 from ..core.clip import Clip
 from ..core.excerpt import makers_of
 from ..core.file_cache import FileCache
 from ..core.files import save_text
-from ..media.read.cuts import fact
+from ..media.read.cuts import Shots, fact
 from ..media.read.decode import FileSource
 from ..media.read.probe import fingerprint
 from .job import CUTS, prepare, read_json
 
 
 def found(clips: Iterable[Clip]) -> list[list]:
-    """Return the known cuts of the clips' source files: fingerprint, frame window, sensitivity, cuts."""
-    files = [
-        maker
-        for maker in makers_of(list(clips))
-        if isinstance(maker, FileSource) and maker.sensitivity is not None
-    ]
+    """Return the known shots of the clips' source files.
+
+    Each is fingerprint, frame window, sensitivity, cuts, and bars as (start, top, bottom, left, right).
+    """
+    files = [maker for maker in makers_of(list(clips)) if isinstance(maker, FileSource) and maker.indexed]
     return [
-        [*fingerprint(file.facts.path), *file.window, file.sensitivity, list(file.window_cuts)]
+        [*fingerprint(file.facts.path), *file.window, file.sensitivity, *map(list, file.window_shots)]
         for file in files
     ]
 
@@ -35,13 +35,14 @@ def recall(known: Iterable[list], files: FileCache) -> None:
 
     On another machine the same file may have another path or modification time; its cuts are then ignored.
     """
-    for path, size, changed, first, stop, sensitivity, places in known:
+    for path, size, changed, first, stop, sensitivity, places, bars in known:
         try:
             here = fingerprint(path)
         except (OSError, ValueError):
             continue
         if here[1:] == (size, changed):
-            files.put(path, fact((first, stop), sensitivity), tuple(places))
+            shots = Shots(tuple(places), tuple(Bars(*one) for one in bars))
+            files.put(path, fact((first, stop), sensitivity), shots)
 
 
 def read(job: Path, files: FileCache) -> None:
@@ -58,7 +59,16 @@ def write(job: Path, clips: Iterable[Clip]) -> None:
 
 def _plausible(one) -> bool:
     """Whether an entry read from a file has the form that ``found`` returns."""
-    kinds: tuple[type | tuple[type, ...], ...] = (str, int, int, int, int, (int, float), list)
+    kinds: tuple[type | tuple[type, ...], ...] = (
+        str,
+        int,
+        int,
+        int,
+        int,
+        (int, float, type(None)),
+        list,
+        list,
+    )
     if (
         not isinstance(one, list)
         or len(one) != len(kinds)
@@ -70,5 +80,11 @@ def _plausible(one) -> bool:
     return (
         all(type(edge) is int for edge in edges)
         and all(before < after for before, after in pairwise(edges))
+        and all(
+            isinstance(bars, list)
+            and len(bars) == 5
+            and all(type(side) is int and side >= 0 for side in bars)
+            for bars in one[7]
+        )
         and "\0" not in one[0]
     )

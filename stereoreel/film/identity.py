@@ -78,12 +78,13 @@ def digest(identity: dict) -> str:
 def claim(identity: dict) -> str:
     """Return the digits that identify a finished film: ``digest`` without what was found in the source.
 
-    That is cuts that were detected, and what stages found by looking ahead.
+    That is what was detected in its frames, and what stages found by looking ahead.
     """
     return _short(
         identity,
         lambda name, one: (
-            name not in (*PLACES, FOUND) and not (name == "cuts" and one.get("sensitivity") is not None)
+            name not in (*PLACES, FOUND, "bars")
+            and not (name == "cuts" and one.get("sensitivity") is not None)
         ),
     )
 
@@ -209,6 +210,8 @@ def _source(source: Source) -> dict:
         "color": repr(info.color),
         "times": info.times and _hash(repr(info.times).encode()),
     }
+    if info.bars:
+        facts["bars"] = [list(one) for one in info.bars]
     if info.pixel_aspect != 1:
         facts["pixel_aspect"] = str(info.pixel_aspect)
     if isinstance(source, FileSource):
@@ -222,6 +225,7 @@ def _source(source: Source) -> dict:
             "window": list(source.window),
             **({"every": source.selection.every} if source.selection.every > 1 else {}),
             "sensitivity": source.sensitivity,
+            **({"whole_frames": True} if source.bars == "off" else {}),
             **_transparency(source),
             **({"sound": fingerprint(source.facts.sound)[1:]} if source.facts.sound else {}),
             **({"linear_light": source.linear_light} if source.facts.is_float else {}),

@@ -15,6 +15,7 @@ from torch import Tensor
 from .flow import SMALLEST, flow, grayscale, warp
 from .resize import resize
 
+WHOLE = slice(None), slice(None)  # rows and columns
 LONG_SIDE = 320  # of a thumbnail: larger finds no more, and costs more
 GATE_SIDE = 32
 GATE = 0.12  # least difference of 32x32 images for which motion is computed
@@ -36,6 +37,11 @@ class CutDetector:
     def __init__(self, sensitivity: float = 0.5):
         self.sensitivity = sensitivity
         self._last: tuple[np.ndarray, np.ndarray] | None = None  # the frame, and the same at 32x32
+        self._picture = WHOLE
+
+    def look_at(self, picture: tuple[slice, slice]) -> None:
+        """Compare these rows and columns too from now on: bars, which never change, would hide a cut."""
+        self._picture = picture
 
     def feed(self, gray: np.ndarray) -> bool:
         """Whether the next thumbnail, uint8 ``[h, w]``, begins a new shot; the first frame does not."""
@@ -43,7 +49,12 @@ class CutDetector:
         if small.std() < FAINT:
             return False
         last, self._last = self._last, (gray.copy(), small)
-        return last is not None and differ(last[1], small) and is_new_shot(last[0], gray, self.sensitivity)
+        if last is None or not differ(last[1], small):
+            return False
+        if is_new_shot(last[0], gray, self.sensitivity):
+            return True
+        picture = gray[self._picture]
+        return picture.size < gray.size and is_new_shot(last[0][self._picture], picture, self.sensitivity)
 
 
 def find_cuts(thumbnails: Iterable[np.ndarray], sensitivity: float = 0.5) -> list[int]:

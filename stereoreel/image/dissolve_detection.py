@@ -32,6 +32,10 @@ class ShotDetector:
         self.starts: list[int] = []  # of all shots but the first
         self._cuts, self._dissolves, self._count = CutDetector(sensitivity), DissolveDetector(sensitivity), 0
 
+    def look_at(self, picture: tuple[slice, slice]) -> None:
+        """Look for cuts in these rows and columns too from now on: the picture within its bars."""
+        self._cuts.look_at(picture)
+
     def feed(self, gray: np.ndarray) -> None:
         """Take the next thumbnail, uint8 ``[h, w]``."""
         cut = self._cuts.feed(gray)

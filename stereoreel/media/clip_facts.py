@@ -10,6 +10,7 @@ from .read.decode import FileSource
 from .read.probe import audio_layout
 
 HDR = {16: "HDR (PQ)", 18: "HDR (HLG)"}  # by transfer, in the code points of H.273
+MANY = 4  # sizes that are not listed
 SHORT = 10  # seconds, below which fractions are said
 LAYOUTS = {1: "mono", 2: "stereo"}  # of samples, by the number of channels
 
@@ -35,6 +36,7 @@ def clip_facts(clip: Clip) -> list[str]:
         if info.pixel_aspect != 1
         else []
     )
+    facts += [_bars(info)] if info.bars else []
     facts += [HDR[info.color.transfer]] if info.color.transfer in HDR else []
     return facts + (_traits(source, info) if source else [])
 
@@ -70,6 +72,17 @@ def _traits(source: FileSource, info: ClipInfo) -> list[str]:
     if facts.transparent:
         traits.append("transparent" if info.alpha else f"transparent parts over {source.colour}")
     return traits
+
+
+def _bars(info: ClipInfo) -> str:
+    """Say which bars were found: ``picture 1280x536 within bars``, or the largest and smallest picture."""
+    sizes = {
+        (info.width - one.left - one.right, info.height - one.top - one.bottom): None for one in info.bars
+    }
+    shown = [f"{width}x{height}" for width, height in sorted(sizes, reverse=True)]
+    if len(shown) == 1:
+        return f"picture {shown[0]} within bars"
+    return f"picture {' or '.join(shown) if len(shown) < MANY else f'of {len(shown)} sizes'} within bars"
 
 
 def _layout(info: ClipInfo) -> str:

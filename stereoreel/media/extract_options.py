@@ -13,6 +13,7 @@ SAMPLE = "sample"
 NO_FOLDER = "none"
 EYES = ("left", "right")
 SQUARE = "square"
+CROP, OFF = "crop", "off"  # of bars
 MOST = 2**31 - 1  # frames
 
 
@@ -147,6 +148,15 @@ class ExtractOptions(Options):
         "Values of EXR and HDR pictures, which hold linear light. display: with the curve of sRGB, as "
         "viewers show them and models expect them; unchanged: the numbers in the file.",
         choices=("display", "unchanged"),
+        advanced=True,
+    )
+
+    bars: str = option(
+        "keep",
+        "Black bars around the picture (letterbox, pillarbox), found shot by shot together with the cuts. "
+        "keep: the stages see the picture only, and the bars come back as they were, at the depth of the "
+        "screen. crop: the clip is the picture without bars. off: bars are part of the picture.",
+        choices=("keep", CROP, OFF),
         advanced=True,
     )
 

@@ -10,10 +10,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.bars import shot_picture
 from ..core.clip import Clip, apply, makers_of
 from ..core.file_cache import FileCache
-from ..core.transforms import EveryNth, Eye, Fit, Recut, Swap, Trim, Uncut, frame_at, square_width, squared
-from .extract_options import EYES, SQUARE, ExtractOptions
+from ..core.transforms import (
+    Crop,
+    EveryNth,
+    Eye,
+    Fit,
+    Recut,
+    Swap,
+    Trim,
+    Unbarred,
+    Uncut,
+    frame_at,
+    square_width,
+    squared,
+)
+from .extract_options import CROP, EYES, OFF, SQUARE, ExtractOptions
 from .layouts.packing import ALTERNATING, ANAGLYPHS, AUTO, MONO, NAMED, SHARED, UNKNOWN, Packing
 
 if TYPE_CHECKING:
@@ -68,6 +82,7 @@ def file_clip(
         cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look,
         square=options.pixel_aspect == SQUARE, background=options.background,
         picture_fps=Fraction(str(options.picture_fps)), linear_light=options.linear_light,
+        bars=options.bars,
     )  # fmt: skip
     counts = {
         "skip": options.skip_first_frames,
@@ -81,11 +96,11 @@ def file_clip(
         source = window(files=source.files, start=0, duration=0)
     source.label, source.packing = name, packing
     if packing.views == 1 and not source.facts.views:
-        return Clip(source)
+        return _within_bars(Clip(source), options, name)
     clip = _views(Clip(source), packing, options, name)
     if pairs:
         clip = _counted(_windowed(clip, options, name), options, name)
-    return _fitted(clip, options, name)
+    return _within_bars(_fitted(clip, options, name), options, name)
 
 
 def one_frame(facts: FileFacts) -> str:
@@ -155,7 +170,7 @@ def from_clip(
     if clip.info.views == 2 or packing.views == 2:
         clip = _views(clip, packing, options, name)
     clip = squared(clip, name) if options.pixel_aspect == SQUARE else clip
-    clip = _fitted(clip, options, name)
+    clip = _within_bars(_fitted(clip, options, name), options, name)
     return clip if options.cuts or not clip.info.cuts else apply(Uncut(name), clip)["clip"]
 
 
@@ -176,6 +191,24 @@ def _fitted(clip: Clip, options, name: str) -> Clip:
     if options.max_side and max(clip.info.width, clip.info.height) > options.max_side:
         return apply(Fit(options.max_side, name), clip)["clip"]
     return clip
+
+
+def _within_bars(clip: Clip, options, name: str) -> Clip:
+    """Return a clip with its bars, without them, or with bars that count as picture."""
+    info = clip.info
+    if not info.bars or options.bars not in (CROP, OFF):
+        return clip
+    if options.bars == OFF:
+        return apply(Unbarred(name), clip)["clip"]
+    picture = shot_picture(info, 0, info.frames)
+    if (picture.width, picture.height) == (
+        info.width,
+        info.height,
+    ):  # the bars are on other sides in each shot
+        return clip
+    # no codec of ordinary files takes an odd side
+    width, height = (max(1, side - side % 2) for side in (picture.width, picture.height))
+    return apply(Crop(picture.left, picture.top, width, height, name), clip)["clip"]
 
 
 def _unpacked(clip: Clip, packing: Packing, options, name: str) -> Clip:

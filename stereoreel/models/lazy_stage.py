@@ -48,6 +48,7 @@ class Plan:
     given: Mapping
     label: str
     ahead: Ahead | None = None
+    picture_only = True
 
     def __post_init__(self):
         catalog.settings_of(self.kind, self.given)
@@ -80,6 +81,11 @@ class Plan:
     def faithful(self) -> bool:
         """Whether the stage leaves everything in its place in the frame."""
         return catalog.module(self.kind).FAITHFUL
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """The outputs that say where something is, and so nothing in bars."""
+        return getattr(catalog.module(self.kind), "MASKS", ())
 
     @property
     def loops(self) -> bool:
@@ -117,6 +123,11 @@ class KeptPlan:
     plan: Plan
     stages: StageCache[Stage]
     key: Hashable
+    picture_only = True
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        return self.plan.masks
 
     @property
     def label(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...core.bars import Bars, every_nth, joined, resized
 from ...core.clip import ClipInfo, Shot
 from ...core.transforms import Weightless
 from ...image.resize import resize
@@ -26,7 +27,7 @@ class Unpack(Weightless):
     interpolated. The views of an anaglyph are grey.
     """
 
-    framewise = True
+    framewise = places_bars = True
     kind: str
     right_first: bool
     width: int
@@ -34,7 +35,12 @@ class Unpack(Weightless):
     label: str = "Unpack"
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
-        return clip.replace(views=2, width=self.width, height=self.height)
+        bars = resized(_of_one_view(clip.bars, self.kind), self._packed(clip), (self.width, self.height))
+        return clip.replace(views=2, width=self.width, height=self.height, bars=bars)
+
+    def _packed(self, clip: ClipInfo) -> tuple[int, int]:
+        """Return the width and height of a view in the frame."""
+        return clip.width // (1 + (self.kind == SIDE_BY_SIDE)), clip.height // (1 + (self.kind == TOP_BOTTOM))
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         separate = _SEPARATE[self.kind]
@@ -57,6 +63,7 @@ class UnpackPairs(Weightless):
 
     right_first: bool
     context = (2, 2)
+    places_bars = True
     label: str = "Unpack"
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
@@ -66,6 +73,7 @@ class UnpackPairs(Weightless):
             fps=clip.fps / 2,
             times=clip.times and clip.times[::2],
             cuts=tuple(-(-cut // 2) for cut in clip.cuts),
+            bars=every_nth(clip.bars, 2),
         )
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -83,6 +91,13 @@ class UnpackPairs(Weightless):
 
     def _pairs(self, first: Tensor, second: Tensor) -> Tensor:
         return torch.stack((second, first) if self.right_first else (first, second))
+
+
+def _of_one_view(bars: Iterable[Bars], kind: str) -> tuple[Bars, ...]:
+    """Return the bars that both views have; those between two views in a frame are not known."""
+    if kind == SIDE_BY_SIDE:
+        return joined(one._replace(left=0, right=0) for one in bars)
+    return joined(one._replace(top=0, bottom=0) if kind == TOP_BOTTOM else one for one in bars)
 
 
 def _sides(chunk: Tensor, axis: int) -> Views:

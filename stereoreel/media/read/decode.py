@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ...core import cancel
+from ...core.bars import Bars, between, every_nth, resized
 from ...core.clip import Clip, ClipInfo, Soundtrack
 from ...core.file_cache import FileCache
 from ...core.host import Host
@@ -25,7 +26,7 @@ from .. import colour
 from ..layouts.packing import Packing
 from ..paths import check_file
 from ..yuv import PlaneFormat
-from .cuts import fact, index_cuts
+from .cuts import Shots, fact, index_shots
 from .device_rgb import PlaneBlock, PlaneReader
 from .file_facts import FileFacts
 from .frames import Damage, in_memory
@@ -50,7 +51,8 @@ class FileSource:
 
     Reading ``info`` for the first time detects the cuts, which decodes the window once; ``tick(done, total)``
     receives the progress and may raise to cancel. With ``look`` off ``info`` has no cuts, for callers that
-    need no frame. ``files`` caches the results for the next time the file is opened.
+    need no frame. ``files`` caches the results for the next time the file is opened. The same pass finds the
+    bars of the shots, unless ``bars`` is off; it is made for them alone if that is ``crop``.
 
     ``path`` may be a folder or pattern of numbered pictures, shown ``picture_fps`` times a second (0: as
     noted by Encode Video, or else 24).
@@ -79,6 +81,7 @@ class FileSource:
         background: str = "black",
         picture_fps: float | Fraction = 0,
         linear_light: str = "display",
+        bars: str = "keep",
     ):
         self.files = files or FileCache()
         with cancel.polling(tick):
@@ -93,6 +96,7 @@ class FileSource:
         self.sensitivity, self._tick, self._look = (sensitivity if cuts else None), tick, look
         self.background, self._said = background, set[str]()
         self.opacity = False
+        self.bars = bars
         self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
         self._linear = self.facts.is_float and linear_light == "unchanged"
         self.linear_light = linear_light
@@ -136,7 +140,15 @@ class FileSource:
             channels=1 if self.opacity else 3,
             alpha=Clip(self._of_opacity()) if self.keeps_alpha and not self.opacity else None,
             views=1 if self.facts.views is None else 2,
+            bars=self._bars(),
         )
+
+    def _bars(self) -> tuple[Bars, ...]:
+        """Return the bars of the chosen frames, at their size."""
+        if self.bars == "off" or self.opacity:
+            return ()
+        found = between(self.window_shots.bars, 0, self.selection.stop - self.selection.first)
+        return resized(every_nth(found, self.selection.every), self.facts.upright, self._size)
 
     @property
     def keeps_alpha(self) -> bool:
@@ -163,25 +175,34 @@ class FileSource:
     @property
     def window_cuts(self) -> tuple[int, ...]:
         """The first frame of every shot but the first, among all frames of the window."""
-        if not self._look or self.sensitivity is None:
-            return ()
+        return self.window_shots.cuts
+
+    @property
+    def indexed(self) -> bool:
+        """Whether all frames are read once before, for cuts or for bars that are cut off."""
+        return self.sensitivity is not None or self.bars == "crop"
+
+    @property
+    def window_shots(self) -> Shots:
+        """The shots of all frames of the window, and their bars."""
+        if not self._look or not self.indexed:
+            return Shots()
         if not self.facts.pictures:
             check_file(self.facts.path)
-        find = functools.partial(self._find_cuts, self.sensitivity)
-        return self.files.get(self.facts.path, self._cuts, find)
+        return self.files.get(self.facts.path, self._shots, self._find_shots)
 
     @property
     def searched(self) -> bool:
         """Whether the cuts are known, so that ``info`` decodes nothing."""
-        return "info" in self.__dict__ or self.files.knows(self.facts.path, self._cuts)
+        return "info" in self.__dict__ or self.files.knows(self.facts.path, self._shots)
 
     @property
-    def _cuts(self) -> tuple[str, int, int, float | None]:
+    def _shots(self) -> tuple[str, int, int, float | None]:
         return fact(self.window, self.sensitivity)
 
-    def _find_cuts(self, sensitivity: float) -> tuple[int, ...]:
-        facts = probe(self.facts.path, self.files)  # of the current file, under which the cuts are cached
-        return index_cuts(facts, self.window, sensitivity, self._tick)
+    def _find_shots(self) -> Shots:
+        facts = probe(self.facts.path, self.files)  # of the current file, under which the shots are cached
+        return index_shots(facts, self.window, self.sensitivity, self._tick)
 
     def as_stored(self, pixel_aspect: Fraction) -> FileSource:
         """Return the same frames as they are stored: upright, at their own size.

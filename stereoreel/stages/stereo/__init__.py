@@ -138,6 +138,7 @@ class StereoOptions(ModelOptions):
 
 
 OPTIONS = StereoOptions
+MASKS = ("left_holes", "right_holes")
 FAITHFUL = False  # its output shows the scene at other positions
 COLOUR = 0.01  # mean difference between channels; a grey video decoded from 4:2:0 stays below 0.004
 NO_DEPTH = (

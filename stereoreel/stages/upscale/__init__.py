@@ -133,8 +133,11 @@ def wanted_parts(options: UpscaleOptions) -> tuple[str, ...]:
     return ("wdn",) if options.denoise < 1 else ()
 
 
-def wanted_size(options: UpscaleOptions, width: int, height: int) -> tuple[int, int]:
-    """Return the output width and height."""
-    sides = {"width": width, "height": height, "short side": min(width, height)}
+def wanted_size(
+    options: UpscaleOptions, width: int, height: int, frame: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """Return the output width and height; ``frame`` is the size that counts, if not all of it is upscaled."""
+    wide, tall = frame or (width, height)
+    sides = {"width": wide, "height": tall, "short side": min(wide, tall)}
     factor = options.factor if options.fit == "factor" else options.pixels / sides[options.fit]
     return scaled_size(width, height, factor)

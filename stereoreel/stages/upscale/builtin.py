@@ -32,5 +32,5 @@ class LanczosStage:
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         for chunk in frames:
-            width, height = wanted_size(self.options, chunk.shape[2], chunk.shape[1])
+            width, height = wanted_size(self.options, chunk.shape[2], chunk.shape[1], shot.frame)
             yield self._resize(upload(chunk, self.device), height, width)

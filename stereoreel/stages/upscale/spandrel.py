@@ -94,7 +94,7 @@ class ImageUpscaler:
 
         def finished(group: Group, begun: tuple[Tensor, Callable[[], Tensor]] | None) -> Iterator[Tensor]:
             nonlocal last
-            images = self._images(*begun, steady) if begun else last[:0]
+            images = self._images(*begun, steady, shot.frame) if begun else last[:0]
             yield from _chunks(last, images, group.shown)
             last = images[-1:] if begun else last
 
@@ -124,9 +124,15 @@ class ImageUpscaler:
         begun = run.begin(images, names)
         return frames, lambda: run.finish(begun)
 
-    def _images(self, frames: Tensor, found: Callable[[], Tensor], steady: Steady | None) -> Tensor:
-        """Return a batch of finished frames ``[n, H', W', C]``."""
-        width, height = wanted_size(self.options, frames.shape[2], frames.shape[1])
+    def _images(
+        self,
+        frames: Tensor,
+        found: Callable[[], Tensor],
+        steady: Steady | None,
+        frame: tuple[int, int] | None,
+    ) -> Tensor:
+        """Return a batch of finished frames ``[n, H', W', C]``; ``frame`` is the full frame around theirs."""
+        width, height = wanted_size(self.options, frames.shape[2], frames.shape[1], frame)
         images = found().movedim(1, -1)
         if images.shape[1:3] != (height, width):
             images = self._resize(images, height, width)

@@ -1,0 +1,118 @@
+"""Bars are found to the row, whatever is written in them; a dark scene has none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stereoreel.image.bars import NO_BARS, BarFinder, Margins, profile
+from tests.support.letterbox import RATIOS, Barred, barred, margins_of, moving_scene, safe
+
+WIDTH, HEIGHT = 320, 180
+
+
+def found(*shots: np.ndarray, every: int = 2) -> list[Margins]:
+    """Return the bars of shots ``[T, H, W, 3]`` uint8."""
+    finder = BarFinder(shots[0].shape[2:0:-1])
+    for number, shot in enumerate(shots):
+        if number:
+            finder.cut()
+        for frame in shot[::every]:
+            finder.add(profile(frame.mean(-1).astype(np.uint8)))
+    return finder.margins()
+
+
+def render(shot: Barred) -> np.ndarray:
+    return barred(shot, WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_every_ratio_is_found_to_the_row(ratio):
+    shot = Barred(margins_of(ratio, WIDTH, HEIGHT), seed=3)
+    looks = [
+        {},
+        {"level": 24.0},
+        {"noise": 6.0},
+        {"tilt": True},
+        {"text": True, "logo": True},
+        {"light": 0.4},
+    ]
+    for look in looks:
+        one = replace(shot, **look)
+        assert found(render(one)) == [safe(one)], look
+
+
+def test_a_ratio_that_changes_is_found_by_shot():
+    shots = [
+        Barred(margins_of(ratio, WIDTH, HEIGHT), seed=seed) for seed, ratio in enumerate((2.39, 1.85, 4 / 3))
+    ]
+    shots.append(Barred(seed=9))
+    assert found(*map(render, shots)) == [shot.margins for shot in shots]
+
+
+def test_a_dark_shot_takes_the_bars_of_the_others_unless_it_shows_something_there():
+    lit = Barred(margins_of(2.39, WIDTH, HEIGHT), seed=1)
+    black = np.zeros_like(render(lit))
+    moon = black.copy()
+    moon[:, 10:40, 60:90] = 200
+    assert found(render(lit), black, moon) == [lit.margins, lit.margins, NO_BARS]
+
+
+def test_black_frames_before_a_scene_hide_no_bars():
+    lit = Barred(margins_of(2.0, WIDTH, HEIGHT), seed=2)
+    fade = np.concatenate([np.zeros((20, HEIGHT, WIDTH, 3), np.uint8), render(lit)])
+    assert found(fade) == [lit.margins]
+
+
+@pytest.mark.parametrize("light", [1.0, 0.3, 0.08])
+def test_scenes_without_bars_have_none(light):
+    for seed in range(6):
+        assert found(render(Barred(light=light, noise=2.0 * (seed % 3), seed=seed))) == [NO_BARS]
+
+
+def windows(image, time):
+    for top in range(30, 150, 20):
+        for left in range(40, 280, 30):
+            image[top : top + 11, left : left + 15] = 180 if (top + left) % 3 else 20
+
+
+def titles(image, time):
+    import cv2
+
+    for line in range(6):
+        cv2.putText(image, "DIRECTED BY", (45, 40 + line * 20), 0, 0.6, (255, 255, 255), 1, cv2.LINE_AA)
+
+
+def credits(image, time):
+    import cv2
+
+    for line in range(14):
+        place = 60, 10 + line * 18 - 3 * time
+        cv2.putText(image, "Best Boy  Somebody", place, 0, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
+
+
+def dark_ground(image, time):
+    image[:100] = moving_scene(Barred(frames=1, seed=4), WIDTH, 100)[0]
+
+
+def nothing(image, time):
+    pass
+
+
+@pytest.mark.parametrize("draw", [windows, titles, credits, dark_ground, nothing])
+@pytest.mark.parametrize("noise", [0, 2])
+def test_what_is_dark_at_the_edge_is_no_bar(draw, noise):
+    random, frames = np.random.default_rng(7), []
+    for time in range(8):
+        image = np.full((HEIGHT, WIDTH, 3), 6, np.uint8)
+        draw(image, time)
+        noisy = image + random.normal(0, noise, image.shape)
+        frames.append(noisy.clip(0, 255).astype(np.uint8))
+    assert found(np.stack(frames)) == [NO_BARS]
+
+
+def test_bars_of_one_side_need_several_shots():
+    """Ground in the dark may end in a straight line; in every shot it is a bar."""
+    shots = [render(Barred(Margins(0, 40), seed=seed)) for seed in range(3)]
+    assert found(shots[0]) == [NO_BARS]
+    assert found(*shots) == [Margins(0, 40)] * 3
