@@ -29,7 +29,8 @@ SCRIPTS = {
 }
 CREDITS = (
     "DIRECTED BY", "Ada Marlowe", "", "WRITTEN BY", "Jon Quillfeather", "Mira Osei", "", "MUSIC",
-    "The Low Tide", "", "CAMERA", "Ilse Brandt", "", "EDITED BY", "Sam Okafor", "Yuki Tanabe", "", "SOUND", "Lars Holm",
+    "The Low Tide", "", "CAMERA", "Ilse Brandt", "", "EDITED BY", "Sam Okafor", "Yuki Tanabe", "",
+    "SOUND", "Lars Holm",
 )  # fmt: skip
 
 
@@ -168,9 +169,11 @@ def subtitle(
     return Overlay(grey, opacity, (round(x) + 0.3, round(y) + 0.4), first=first, last=last)
 
 
-def credits(width: int, height: int, speed: float, lines: tuple[str, ...] = CREDITS) -> Overlay:
+def credits(
+    width: int, height: int, speed: float, lines: tuple[str, ...] = CREDITS, size: float = 0.05
+) -> Overlay:
     """Return credits that scroll upwards by ``speed`` pixels a frame."""
-    grey, opacity = lettered(lines, 0.05 * height)
+    grey, opacity = lettered(lines, size * height)
     return Overlay(grey, opacity, ((width - opacity.shape[1] / FINE) / 2, 0.3 * height), (0.0, -speed))
 
 

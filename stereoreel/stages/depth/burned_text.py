@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ...core.clip import Shot, Stage
+from ...core.clip import ClipInfo, Shot, Stage
+from ...core.transforms import Weightless
 from ...image.burned_text import Shown, TextFinder, frame_luma
 
 AHEAD = 12  # frames of depth that a plane takes into account
@@ -76,6 +78,35 @@ def _watched(frames: Iterable[Tensor], finder: TextFinder, texts: deque[list[Sho
             finder.add(frame_luma(frame))
             texts.extend(finder.known())
         yield chunk
+
+
+@dataclass(frozen=True)
+class TextMask(Weightless):
+    """Where frames have burned-in text: a clip of one channel, 1 on strokes, their outlines and boxes."""
+
+    label: str = "Burned-in text"
+    joint = False
+    context = (4, 24)  # frames before and after one
+
+    def describe(self, frames: ClipInfo) -> ClipInfo:
+        return frames.replace(channels=1)
+
+    def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        finder = TextFinder(shot.info.fps)
+        for chunk in frames:
+            for frame in chunk:
+                finder.add(frame_luma(frame))
+                for blocks in finder.known():
+                    yield self._mask(blocks, frame)
+        for blocks in finder.known(rest=True):
+            yield self._mask(blocks, frame)
+
+    def _mask(self, blocks: list[Shown], like: Tensor) -> Tensor:
+        mask = np.zeros(like.shape[:2], np.float32)
+        for block in blocks:
+            part, window = block.placed(*mask.shape)
+            np.maximum(mask[window], part, out=mask[window])
+        return torch.from_numpy(mask).to(like.device, like.dtype)[None, ..., None]
 
 
 class _Planes:
