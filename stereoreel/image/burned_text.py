@@ -240,7 +240,7 @@ class TextFinder:
             if block.first <= keys[0].place and not block.over:
                 inside = fresh[block.window]
                 own = block.strokes > 0
-                share = np.count_nonzero(inside[own]) / max(1, np.count_nonzero(own))
+                share = float(np.mean(inside[own] > 0)) if own.any() else 0.0
                 if share >= GONE:
                     inside[spread(np.maximum(block.mask, own).astype(np.uint8), 4) > 0] = 0
                     if block.last < keys[-1].place and self._there(block, keys[-1].place):
@@ -455,7 +455,7 @@ def share_there(luma: np.ndarray, window: tuple[slice, slice], strokes: np.ndarr
     top, left = window[0].start - wide[0].start, window[1].start - wide[1].start
     here = contrast[top : top + strokes.shape[0], left : left + strokes.shape[1]]
     own = strokes > 0
-    return np.count_nonzero(here[own] >= GONE * strokes[own]) / max(1, np.count_nonzero(own))
+    return float(np.mean(here[own] >= GONE * strokes[own])) if own.any() else 0.0
 
 
 def grown_window(window: tuple[slice, slice], by: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
@@ -465,6 +465,11 @@ def grown_window(window: tuple[slice, slice], by: int, shape: tuple[int, ...]) -
     return rows, columns
 
 
+def over_time(lumas: list[np.ndarray]) -> np.ndarray:
+    """Return the mean of images ``[h, w]``, float32."""
+    return np.asarray(np.mean(lumas, 0, dtype=np.float32))
+
+
 def still(lumas: list[np.ndarray], part: np.ndarray) -> bool:
     """Return whether strokes keep their place, and run in both directions.
 
@@ -472,7 +477,7 @@ def still(lumas: list[np.ndarray], part: np.ndarray) -> bool:
     """
     import cv2
 
-    mean = np.mean(lumas, 0, dtype=np.float32)
+    mean = over_time(lumas)
     own = spread((part > 0).astype(np.uint8), 1) > 0
     across = cv2.Sobel(mean, cv2.CV_32F, 1, 0, scale=1 / 8)[own]
     along = cv2.Sobel(mean, cv2.CV_32F, 0, 1, scale=1 / 8)[own]
@@ -493,7 +498,7 @@ def printed(lumas: list[np.ndarray], part: np.ndarray) -> bool:
     """Return whether most strokes stand out, and have sharp edges."""
     import cv2
 
-    mean, own = np.mean(lumas, 0, dtype=np.float32), part > 0
+    mean, own = over_time(lumas), part > 0
     around = spread(own.astype(np.uint8), 1) > 0
     slopes = np.hypot(*(cv2.Sobel(mean, cv2.CV_32F, x, 1 - x, scale=1 / 8) for x in (0, 1)))
     return bool(np.median(part[own]) >= PRINTED and np.percentile(slopes[around], 75) >= SHARP)
@@ -541,7 +546,7 @@ class Surroundings:
             slice(max(0, int(left / wide) - 1), int(right / wide) + 2),
         )
         textured = np.count_nonzero(self._textured[near])
-        return np.count_nonzero(self._moves[near]) >= MOVING * textured
+        return bool(np.count_nonzero(self._moves[near]) >= MOVING * textured)
 
 
 def cover(mean: np.ndarray, spreads: np.ndarray, strokes: np.ndarray, side: int) -> np.ndarray:
@@ -569,8 +574,16 @@ def cover(mean: np.ndarray, spreads: np.ndarray, strokes: np.ndarray, side: int)
     near = spread(seeds.astype(np.uint8), 2) > 0
     mask = near & (contrast >= GONE * typical)
     if moves:
-        mask |= near & (spreads <= HIDES * beneath) & (spread(mask.astype(np.uint8), 2) > 0)
-        if (box := box_behind(spreads, mask, beneath)) is not None:
+        # what moves varies from place to place
+        wide = (6 * side + 1, 6 * side + 1)
+        known = cv2.blur(far.astype(np.float32), wide)
+        around = cv2.blur(np.where(far, spreads, 0).astype(np.float32), wide) / np.maximum(known, 1e-6)
+        around = np.where(known > 0, around, beneath)
+        seen = spreads / np.maximum(around, LIVELY)
+        rim = (spread(mask.astype(np.uint8), 2) > 0) & ~mask
+        if rim.any() and np.median(seen[rim]) <= HIDES:
+            mask = (mask | rim) & (seen <= HIDES)  # what hides the picture is exact
+        if (box := box_behind(seen, mask)) is not None:
             mask[box] = True
     return mask.astype(np.uint8)
 
@@ -590,8 +603,11 @@ def arrived(mean: np.ndarray, before: np.ndarray, strokes: np.ndarray, reach: in
     return own[labels].astype(np.uint8)
 
 
-def box_behind(spreads: np.ndarray, mask: np.ndarray, beneath: float) -> tuple[slice, slice] | None:
-    """Return the rectangle that hides what moves, partly or wholly, behind the strokes of a mask."""
+def box_behind(seen: np.ndarray, mask: np.ndarray) -> tuple[slice, slice] | None:
+    """Return the rectangle that hides what moves, partly or wholly, behind the strokes of a mask.
+
+    ``seen`` is how much each pixel varies, relative to its surroundings.
+    """
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     if not rows.size:
         return None
@@ -600,11 +616,11 @@ def box_behind(spreads: np.ndarray, mask: np.ndarray, beneath: float) -> tuple[s
     inside = between[top:bottom, left:right]
     if np.count_nonzero(inside) < FEWEST:
         return None
-    level = float(np.median(spreads[top:bottom, left:right][inside]))
-    if level > BOXED * beneath:
+    level = float(np.median(seen[top:bottom, left:right][inside]))
+    if level > BOXED:
         return None
-    edge = (level + beneath) / 2
-    across, along = np.median(spreads[top:bottom], 0) <= edge, np.median(spreads[:, left:right], 1) <= edge
+    edge = (level + 1) / 2
+    across, along = np.median(seen[top:bottom], 0) <= edge, np.median(seen[:, left:right], 1) <= edge
     while left > 0 and across[left - 1]:
         left -= 1
     while right < len(across) and across[right]:

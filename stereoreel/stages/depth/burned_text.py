@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...core.clip import ClipInfo, Shot, Stage
+from ...core.per_eye import ports
 from ...core.transforms import Weightless
 from ...image.burned_text import Shown, TextFinder, frame_luma
 
@@ -58,14 +59,15 @@ class TextPlanes:
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor], *others: Iterable[Tensor]) -> Iterator[Tensor]:
         if shot.live:
-            yield from self.stage(shot, frames, *others)
+            for chunk in self.stage(shot, frames, *others):
+                yield ports(chunk)["clip"]
             return
         finder = TextFinder(shot.info.fps)
         texts: deque[list[Shown]] = deque()
         depths: deque[Tensor] = deque()
         planes = _Planes(texts, depths, self.invert)
         for chunk in self.stage(shot, _watched(frames, finder, texts), *others):
-            depths.extend(chunk)
+            depths.extend(ports(chunk)["clip"])
             yield from planes.ready(AHEAD)
         texts.extend(finder.known(rest=True))
         yield from planes.ready(0)
@@ -92,14 +94,16 @@ class TextMask(Weightless):
         return frames.replace(channels=1)
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        finder = TextFinder(shot.info.fps)
+        finder, like = TextFinder(shot.info.fps), None
         for chunk in frames:
             for frame in chunk:
                 finder.add(frame_luma(frame))
                 for blocks in finder.known():
                     yield self._mask(blocks, frame)
-        for blocks in finder.known(rest=True):
-            yield self._mask(blocks, frame)
+                like = frame
+        if like is not None:
+            for blocks in finder.known(rest=True):
+                yield self._mask(blocks, like)
 
     def _mask(self, blocks: list[Shown], like: Tensor) -> Tensor:
         mask = np.zeros(like.shape[:2], np.float32)

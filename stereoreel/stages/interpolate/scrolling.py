@@ -50,7 +50,7 @@ def speeds(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> list[tu
     found = []
     for x, y in likely:
         moved = np.roll(second, (-y, -x), (0, 1))
-        better = near & (cv2.add(cv2.absdiff(first, moved), CLEARLY) <= by_flow)
+        better = near & (cv2.subtract(by_flow, cv2.absdiff(first, moved)) >= CLEARLY)
         if np.count_nonzero(better) < max(FEWEST, MOST * lost):
             continue
         speed = _refined(
@@ -78,16 +78,10 @@ def along(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> np.ndarr
 
     size = first.shape[1::-1]
     cells = np.array([size[0] / motion.shape[1], size[1] / motion.shape[0]], np.float32)
-    there = cv2.resize(motion * cells, size, interpolation=cv2.INTER_LINEAR)
+    there: np.ndarray = cv2.resize(motion * cells, size, interpolation=cv2.INTER_LINEAR)
     there[..., 0] += np.arange(size[0], dtype=np.float32)
     there[..., 1] += np.arange(size[1], dtype=np.float32)[:, None]
-    moved = cv2.remap(
-        second,
-        there,
-        None,  # type: ignore[arg-type]  # OpenCV's stub lacks None for the second map
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    moved = cv2.remap(second, there[..., 0], there[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return cv2.absdiff(first, moved)
 
 

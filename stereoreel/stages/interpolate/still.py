@@ -42,7 +42,7 @@ class Layer(NamedTuple):
 
 def layers(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> list[Layer]:
     """Return what stands still over motion, and what scrolls over it; see ``still_pixels``."""
-    found = []
+    found: list[Layer] = []
     for speed in ((0.0, 0.0), *speeds(first, second, motion)):
         part = still_pixels(first, second, motion, speed)
         if part is not None and any(speed):
