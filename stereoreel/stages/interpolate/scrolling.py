@@ -16,11 +16,13 @@ APART = 3  # pixels between two of them
 BANDS = 3  # of rows, searched separately, so that one line of news is found
 SMALLEST = 16  # pixels of their height
 FEWEST = 60  # pixels of strokes that match a speed
+PARTS, WIDE = 40, 5
 MOST = 0.5  # of the strokes that the flow misses must match a speed
 CLEARLY = 24  # levels by which they match it better than the flow
 FASTEST = 0.12  # of the height or width
 ASIDE = 0.35  # pixels of motion across the direction of scrolling, at most
-STEPS = 3  # of refinement
+STEPS = 4  # of refinement
+AGREE = 0.5  # pixels by which a stroke may seem to move otherwise
 
 
 def speeds(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> list[tuple[float, float]]:
@@ -51,7 +53,7 @@ def speeds(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> list[tu
     for x, y in likely:
         moved = np.roll(second, (-y, -x), (0, 1))
         better = near & (cv2.subtract(by_flow, cv2.absdiff(first, moved)) >= CLEARLY)
-        if np.count_nonzero(better) < max(FEWEST, MOST * lost):
+        if np.count_nonzero(better) < max(FEWEST, MOST * lost) or _parts(better) < WIDE:
             continue
         speed = _refined(
             first, second, cv2.dilate(better.astype(np.uint8), np.ones((3, 3), np.uint8)), (x, y)
@@ -70,6 +72,12 @@ def _scrolls(motion: tuple[int, int], size: tuple[int, int]) -> bool:
     """Return whether a motion is along one axis, and neither none nor too fast."""
     x, y = (abs(part) for part in motion)
     return min(x, y) == 0 < max(x, y) and x <= FASTEST * size[0] and y <= FASTEST * size[1]
+
+
+def _parts(pixels: np.ndarray) -> int:
+    """Return how many of ``PARTS`` of the width have some of the pixels; text is wide, a pole is not."""
+    columns = np.flatnonzero(pixels.sum(0) >= 2)
+    return len(np.unique(columns * PARTS // pixels.shape[1]))
 
 
 def along(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> np.ndarray:
@@ -118,14 +126,16 @@ def _refined(
     window = tuple(slice(max(0, places[0] - margin), places[-1] + 1 + margin) for places in (rows, columns))
     image, other, own = first[window].astype(np.float32), second[window].astype(np.float32), near[window] > 0
     across, down = (cv2.Sobel(image, cv2.CV_32F, x, 1 - x, scale=1 / 8)[own] for x in (1, 0))
-    slopes = np.array([[across @ across, across @ down], [across @ down, down @ down]], np.float64)
-    if np.linalg.det(slopes) < 1e-3 * np.trace(slopes) ** 2:
-        return None
     found = np.array(speed, np.float64)
     for _ in range(STEPS):
         change = (shifted(other, -found) - image)[own]
-        step = np.linalg.solve(slopes, np.array([across @ change, down @ change], np.float64))
-        found = found - np.clip(step, -0.6, 0.6)
+        # where the picture beneath changes, or shows through, motion does not explain the change
+        agree = np.abs(change) <= AGREE * (np.abs(across) + np.abs(down))
+        x, y, rest = across[agree], down[agree], change[agree]
+        slopes = np.array([[x @ x, x @ y], [x @ y, y @ y]], np.float64)
+        if np.count_nonzero(agree) < FEWEST or np.linalg.det(slopes) < 1e-3 * np.trace(slopes) ** 2:
+            return None
+        found = found - np.clip(np.linalg.solve(slopes, np.array([x @ rest, y @ rest])), -0.6, 0.6)
     return found
 
 

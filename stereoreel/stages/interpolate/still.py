@@ -15,10 +15,9 @@ from .scrolling import along, shifted, speeds
 SIDE = 512  # largest side on which to compare
 EQUAL, MOVED = 6, 24  # levels: difference of a still pixel at most; difference along the motion at least
 EDGE = 160  # least Sobel slope, eight times the levels per pixel, of an edge whose rest is evidence
+FOLLOWS = 1.0  # pixels of motion that a pixel follows, if it is equal along it
 ALIKE = 0.25  # part of the slope by which it may change
-BETTER = (
-    0.9  # part of the flow's error that the error at a speed may be, where something scrolls at that speed
-)
+BETTER = 0.9  # part of the flow's error that the error at a speed may be, of what scrolls at that speed
 JOINED = 5  # least such pixels in a square of ``SQUARE``; chance makes single ones
 SQUARE = 7
 FEWEST = 40  # least such pixels in a frame
@@ -78,9 +77,8 @@ def still_pixels(
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if size != (width, height):
         first, second = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (first, second))
-    by_flow = None
+    by_flow = cv2.blur(along(first, second, flow).astype(np.float32), (SQUARE, SQUARE))
     if any(speed):
-        by_flow = cv2.blur(along(first, second, flow).astype(np.float32), (SQUARE, SQUARE))
         second = shifted(second, (-speed[0] * size[0] / width, -speed[1] * size[1] / height))
     cells = np.array([size[0] / motion.shape[1], size[1] / motion.shape[0]], np.float32)
     apart = cv2.absdiff(first, second)
@@ -90,6 +88,11 @@ def still_pixels(
     seeds = np.array(equal)
     seeds[cv2.resize(moving.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) == 0] = False
     seeds &= _same_edges(first, second)
+    if not any(speed):
+        # letters that scroll are like each other, so that some seem to stay
+        pace = np.hypot(*np.moveaxis(flow, -1, 0)) * (width / flow.shape[1])
+        follows = cv2.resize(pace, size, interpolation=cv2.INTER_LINEAR) >= FOLLOWS
+        seeds &= ~(follows & (by_flow <= EQUAL))
     if np.count_nonzero(seeds) < FEWEST:
         return None
     shift = cv2.resize(mean * cells, size, interpolation=cv2.INTER_LINEAR)
@@ -100,7 +103,7 @@ def still_pixels(
     grown = seeds.astype(np.uint8)
     for _ in range(3):  # into the inside of letters
         grown = np.where(equal, cv2.dilate(grown, np.ones((3, 3), np.uint8)), 0).astype(np.uint8)
-    if by_flow is not None:
+    if any(speed):
         grown[cv2.blur(apart.astype(np.float32), (SQUARE, SQUARE)) >= BETTER * by_flow] = 0
         if np.count_nonzero(grown) < FEWEST:
             return None
