@@ -381,7 +381,9 @@ def stage(kind: str, settings: ModelOptions, host: Host, label: str) -> Stage:
     """Return the stage of these settings, ready to run; log which model was selected and why."""
     entry, reason = chosen(kind, settings, host)
     log.log(logging.WARNING if f"; {PASSED_OVER} " in reason else logging.INFO, "%s runs %s", label, reason)
-    return import_module(f"..stages.{kind}.{entry.arch}", __package__).load(entry, settings, host)
+    loaded = import_module(f"..stages.{kind}.{entry.arch}", __package__).load(entry, settings, host)
+    complete = getattr(module(kind), "completed", None)
+    return complete(loaded, settings) if complete else loaded
 
 
 def load(kind: str, name: str, host: Host, **given) -> Stage:

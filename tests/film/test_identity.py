@@ -13,7 +13,7 @@ from stereoreel.workflow.node_specs import BY_ID
 
 # An option that is added or another default changes it, and films begun before start again: that must be
 # meant.
-KNOWN, KEPT = "85285c8c3566", "e2cbcee3d67f"
+KNOWN, KEPT = "d0ae3ef7d21b", "35938275d974"
 
 
 def source() -> Clip:

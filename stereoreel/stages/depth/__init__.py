@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ...core.clip import ClipInfo
+from ...core.clip import ClipInfo, Stage
 from ...core.options import DOWNLOAD, ModelOptions, field_of, option
 from ...image.compute import PRECISIONS
 
@@ -109,6 +109,13 @@ class DepthOptions(ModelOptions):
         advanced=True,
         only=NETWORKS,
     )
+    burned_text: str = option(
+        "flat",
+        "Burned-in subtitles, titles and logos: `flat` gives each block one plane just in front of what it "
+        "covers; `off` leaves them to the model.",
+        choices=("flat", "off"),
+        advanced=True,
+    )
 
 
 OPTIONS = DepthOptions
@@ -119,6 +126,13 @@ FAITHFUL = False  # its output is not an image of the scene, or shows it at othe
 def context(options: DepthOptions) -> tuple[int, int]:
     """Return how many extra frames before and after each sample the stage needs in an excerpt."""
     return (4, 16)  # with fewer, builtin's depth differs visibly from that of the full clip
+
+
+def completed(stage: Stage, options: DepthOptions) -> Stage:
+    """Return a model's stage with what follows every model."""
+    from .burned_text import TextPlanes
+
+    return stage if options.burned_text == "off" else TextPlanes(stage, options.invert)
 
 
 def describe(options, frames: ClipInfo) -> ClipInfo:

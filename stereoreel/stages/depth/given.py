@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from ...core.clip import ClipInfo, Shot
+from ...core.clip import ClipInfo, Shot, Stage
 from ...core.host import Host
 from ...image.resize import Resizer
-from . import DepthOptions
+from . import DepthOptions, completed
 from .stage import NEAREST, finished
 from .windows import SteadyRange
 
@@ -63,8 +63,8 @@ class Given:
             )
         return frames.replace(channels=1)
 
-    def load(self, host: Host) -> Given:
-        return self
+    def load(self, host: Host) -> Stage:
+        return completed(self, self.options)
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor], depths: Iterable[Tensor]) -> Iterator[Tensor]:
         steady, resizer = SteadyRange(), Resizer()

@@ -17,7 +17,8 @@ import numpy as np
 from ...image.coarse_flow import coarse_flow
 from ...image.cut_detection import match_exposure
 from ...image.flow import SMALLEST, Search, search
-from .still import still_pixels
+from .scrolling import shifted
+from .still import Layer, layers
 
 CELL = 4
 WIDEST = 960  # largest side for measuring motion
@@ -34,7 +35,7 @@ NOTHING = 1e-6  # minimum weight of a cell without samples
 class Motion(NamedTuple):
     """Flow both ways on the grid ``[h, w, 2]``, in cells, its trust ``[h, w]``, and both lumas, 0..1.
 
-    ``still`` is the part of each pixel ``[H, W]`` that stands still over motion, if there is any.
+    ``layers`` are what stands still, or scrolls, over it.
     """
 
     forward: np.ndarray
@@ -43,7 +44,7 @@ class Motion(NamedTuple):
     backward_trust: np.ndarray
     first: np.ndarray
     second: np.ndarray
-    still: np.ndarray | None = None
+    layers: Sequence[Layer] = ()
 
 
 class Between(NamedTuple):
@@ -69,7 +70,7 @@ def measure(first: np.ndarray, second: np.ndarray, quality: str) -> Motion:
     )
     left, right = (_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in images)
     trust, back_trust = _trust(left, right, forward, backward), _trust(right, left, backward, forward)
-    return Motion(forward, backward, trust, back_trust, left, right, still_pixels(first, second, forward))
+    return Motion(forward, backward, trust, back_trust, left, right, layers(first, second, forward))
 
 
 def _in_one_light(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -169,23 +170,69 @@ def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool
         for image, there in zip((first, second), places)
     ]
     weights = [_resized(weight, (width, height)) for weight in (between.first_weight, between.second_weight)]
-    still = between.motion.still
-    if still is None:
+    if not between.motion.layers:
         mixed = cv2.blendLinear(*warped, *weights)
         return np.clip(mixed, 0, 1, out=mixed).reshape(height, width, channels)
-    still = _resized(still, (width, height))
-    # what stands still covers what moves behind it
-    for weight, there in zip(weights, places):
-        covered = _read(still, there)
-        weight *= np.subtract(1, covered, out=covered)
-        weight += NOTHING
+    placed = [_placed(layer, between, width, height) for layer in between.motion.layers]
+    # a layer covers what moves behind it
+    for layer in placed:
+        for weight, there, part in zip(weights, places, (layer.first, layer.second)):
+            covered = _read(part, there)
+            weight *= np.subtract(1, covered, out=covered)
+            weight += NOTHING
     mixed = cv2.blendLinear(*warped, *weights).reshape(height, width, channels)
-    rows = np.flatnonzero(still.any(1))
-    if rows.size:
+    for layer in placed:
+        rows = np.flatnonzero(layer.here.any(1))
+        if not rows.size:
+            continue
         band = slice(rows[0], rows[-1] + 1)
-        static = first[band] + np.float32(between.t) * (second[band] - first[band])
-        mixed[band] += still[band, :, None] * (static - mixed[band])
+        one, other = (_shifted_band(image, by, band, cubic) for image, by in zip((first, second), layer.ways))
+        laid = one + np.float32(between.t) * (other - one)
+        mixed[band] += layer.here[band, :, None] * (laid - mixed[band])
     return np.clip(mixed, 0, 1, out=mixed)
+
+
+class _Placed(NamedTuple):
+    """A layer's part of each pixel in the first frame, the second and between; its ways to there."""
+
+    first: np.ndarray
+    second: np.ndarray
+    here: np.ndarray
+    ways: tuple[tuple[float, float], tuple[float, float]]
+
+
+def _placed(layer: Layer, between: Between, width: int, height: int) -> _Placed:
+    part = _resized(layer.part, (width, height))
+    if not any(layer.speed):
+        return _Placed(part, part, part, ((0.0, 0.0), (0.0, 0.0)))
+    ratio = width / layer.part.shape[1], height / layer.part.shape[0]
+    x, y = (speed * scale for speed, scale in zip(layer.speed, ratio))
+    t, back = between.t, between.t - 1
+    linear = _linear()
+    return _Placed(
+        part,
+        shifted(part, (x, y), linear),
+        shifted(part, (t * x, t * y), linear),
+        ((t * x, t * y), (back * x, back * y)),
+    )
+
+
+def _shifted_band(image: np.ndarray, by: tuple[float, float], band: slice, cubic: bool) -> np.ndarray:
+    """Return some rows of an image ``[H, W, C]`` moved by (x, y) pixels."""
+    import cv2
+
+    if not any(by):
+        return image[band]
+    margin = 4 + int(abs(by[1]))
+    wide = slice(max(0, band.start - margin), min(len(image), band.stop + margin))
+    moved = shifted(image[wide], by, cv2.INTER_LANCZOS4 if cubic else cv2.INTER_LINEAR)
+    return moved[band.start - wide.start :][: band.stop - band.start]
+
+
+def _linear() -> int:
+    import cv2
+
+    return cv2.INTER_LINEAR
 
 
 def _places(mean: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray]:

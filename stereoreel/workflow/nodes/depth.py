@@ -1,11 +1,12 @@
 """Estimate Depth: by a model or from another node, with views of the depth to look at."""
 
 from ...core.clip import Clip, Recipe, apply
+from ...stages.depth.burned_text import TextMask
 from ...stages.depth.given import Given
 from ...stages.depth.views import Colors, Histogram
 from ...stages.stereo.parallax import ScreenPlane
 from ..build import clips_of, model
-from ..node import CLIP_IN, DEPTHS, FRAMES, Call, Node, Outputs, Socket
+from ..node import CLIP_IN, DEPTHS, FRAMES, MASKS, Call, Node, Outputs, Socket
 
 
 def build(call: Call) -> Outputs:
@@ -13,7 +14,8 @@ def build(call: Call) -> Outputs:
         depth = apply(Given(call.settings, call.name), *clips_of(call))["clip"]
     else:
         depth = model(call)["clip"]
-    return {"depth": depth, **views(depth, call.settings.invert, call.name)}
+    text = apply(TextMask(f"{call.name}, text"), call.clip())["clip"]
+    return {"depth": depth, **views(depth, call.settings.invert, call.name), "text": text}
 
 
 def views(depth: Clip, inverted: bool, name: str) -> dict[str, Clip]:
@@ -54,6 +56,11 @@ NODE = Node(
             "histogram",
             "VIDEO",
             "A depth histogram per frame, with the zero-parallax plane that Stereo's auto chooses.",
+        ),
+        Socket(
+            "text",
+            MASKS,
+            "Where subtitles, titles and logos are burned into the frames: white on their strokes and boxes.",
         ),
     ),
     build=build,

@@ -1,0 +1,184 @@
+"""Measure how burned-in text is found, placed in depth and interpolated, against exact truth.
+
+    python benchmarks/burned_text.py [--quick] [--json] [--clips FOLDER]
+
+masks     intersection over union of the mask and the truth: three scripts, boxes and a half transparent logo
+          over four moving scenes; least and mean
+planes    share of strokes within 0.1 pixels of parallax of one plane, at a divergence of 2 % of the width
+false     shots without text in which something is found: rendered ones, still, trembling and moving, and all
+          clips in FOLDER (48 frames a shot; text that they really have is counted too, so look at the names)
+credits   PSNR of interpolated frames with scrolling text, in dB; of the strokes; and both without layers
+cost      CPU milliseconds a 1280x720 frame for finding text
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import av
+import numpy as np
+import torch
+
+from benchmarks.support import text_scenes
+from benchmarks.support.scenes import Camera, street
+from benchmarks.support.text_scenes import MOVES, Overlay, credits, laid, lettered, logo, subtitle
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.image.burned_text import TextFinder, frame_luma
+from stereoreel.image.flow import grayscale
+from stereoreel.stages.depth.burned_text import TextPlanes
+from stereoreel.stages.interpolate.projection import compose, measure, project
+
+WIDTH, HEIGHT, FRAMES = 640, 360, 32
+LOOKS = (
+    ("Latin", "outlined"), ("Cyrillic", "plain"), ("Arabic", "outlined"), ("Greek", "boxed"),
+    ("Latin", "shaded"),
+)  # fmt: skip
+STILLS = (Camera(), Camera(pan=(0.12, 0.07)), Camera(pan=(0.7, 0.0)), Camera(truck=(1.5, 0.0)),
+          Camera(truck=(4.0, 0.5)), Camera(truck=(0.0, 2.0), zoom=1.01))  # fmt: skip
+
+
+class Exact:
+    """A depth model that knows the truth."""
+
+    joint, nets = False, ()
+
+    def __init__(self, depth: torch.Tensor):
+        self.depth = depth
+
+    def __call__(self, shot, frames):
+        place = 0
+        for chunk in frames:
+            yield self.depth[place : place + len(chunk)]
+            place += len(chunk)
+
+
+def found(frames, fps: float = 25) -> list:
+    finder, known = TextFinder(fps), []
+    for frame in frames:
+        finder.add(frame_luma(frame))
+        known += finder.known()
+    return [*known, *finder.known(rest=True)]
+
+
+def overlaps(blocks: list, opacity: torch.Tensor, least: float) -> list[float]:
+    shares = []
+    for shown, truth in zip(blocks, opacity.numpy() > least):
+        mask = np.zeros(truth.shape, bool)
+        for block in shown:
+            part, window = block.placed(*truth.shape)
+            mask[window] |= part > 0.5
+        shares.append(np.count_nonzero(mask & truth) / max(1, np.count_nonzero(mask | truth)))
+    return shares
+
+
+def masks_and_planes(moves: list[str]) -> tuple[dict, dict]:
+    masks: dict[str, list[float]] = {}
+    flat: dict[str, list[float]] = {}
+    for move in moves:
+        frames, depth = text_scenes.moving(1, move, FRAMES, WIDTH, HEIGHT)
+        for name, overlay in (
+            *((" ".join(look), subtitle(WIDTH, HEIGHT, *look)) for look in LOOKS),
+            ("logo", logo(WIDTH, HEIGHT)),
+        ):
+            made, opacity = laid(frames, [overlay])
+            least = 0.25 if name == "logo" else 0.5
+            masks.setdefault(name, []).extend(overlaps(found(made), opacity, least))
+            info = ClipInfo(WIDTH, HEIGHT, Fraction(25), FRAMES)
+            planes = torch.cat(list(TextPlanes(Exact(depth), False)(Shot(0, info), iter(made.split(8)))))
+            for plane, shown in zip(planes[..., 0], opacity):
+                strokes = plane[shown > least]
+                apart = (strokes - strokes.median()).abs() * 0.02 * WIDTH
+                flat.setdefault(name, []).append(float((apart <= 0.1).float().mean()))
+    return (
+        {name: {"least": min(values), "mean": float(np.mean(values))} for name, values in part.items()}
+        for part in (masks, flat)
+    )
+
+
+def shots(folder: Path | None, seeds: int) -> Iterator[tuple[str, list]]:
+    for seed in range(10, 10 + seeds):
+        for number, camera in enumerate(STILLS):
+            frames, _ = street(seed, 320, 180, camera=camera).clip(24)
+            yield f"scene {seed} camera {number}", list(frames)
+    for path in sorted(folder.iterdir()) if folder else ():
+        if path.suffix == ".npy":
+            frames = [torch.from_numpy(luma)[..., None].float() / 255 for luma in np.load(path)]
+        elif path.suffix == ".mp4":
+            with av.open(str(path)) as file:
+                grey = [frame.to_ndarray(format="gray") for frame in file.decode(video=0)]
+            frames = [torch.from_numpy(luma)[..., None].float() / 255 for luma in grey]
+        else:
+            continue
+        for start in range(0, max(1, len(frames) - 24), 48):
+            yield f"{path.stem} from {start}", frames[start : start + 48]
+
+
+def scrolling() -> dict:
+    line = lettered(("Breaking: the low tide came in at noon and the harbour is closed",), 16.0, outline=1.0)
+    figures = {}
+    for move, camera in (("still", Camera()), *MOVES.items()):
+        scene = street(1, 480, 270, camera=camera).clip(3, 0.5)[0]
+        for name, overlay in (
+            *((f"credits {speed}", credits(480, 270, speed, size=0.13)) for speed in (1.37, 2.71, 4.33)),
+            ("news", Overlay(*line, (20.3, 229.5), (-3.3, 0.0))),
+        ):
+            frames, opacity = laid(scene, [overlay], 2.0, 0.5)
+            first, truth, second = frames.numpy()
+            motion, strokes = measure(*grayscale(frames[[0, 2]]), "medium"), opacity[1].numpy() > 0.5
+            for layers, what in ((motion.layers, ""), ((), " without")):
+                made = compose(first, second, project(motion._replace(layers=layers), 0.5))
+                error = np.square(made - truth).mean(-1)
+                figures[f"{move} {name}{what}"] = {
+                    "frame": -10 * float(np.log10(error.mean())),
+                    "strokes": -10 * float(np.log10(error[strokes].mean())),
+                }
+    return figures
+
+
+def cost() -> float:
+    frames = [torch.rand(720, 1280, 3) for _ in range(16)]
+    start = time.process_time()
+    found(frames)
+    return 1000 * (time.process_time() - start) / len(frames)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one moving scene and one seed")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--clips", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    figures: dict = {"cost": cost()}
+    print(f"cost {figures['cost']:.1f} ms a frame", flush=True)
+    figures["masks"], figures["planes"] = masks_and_planes(list(MOVES)[: 1 if options.quick else None])
+    for what in ("masks", "planes"):
+        for name, values in figures[what].items():
+            print(f"{what:8}{name:20}least {values['least']:.3f}  mean {values['mean']:.3f}", flush=True)
+    names, count = [], 0
+    for name, frames in shots(options.clips, 1 if options.quick else 16):
+        count += 1
+        if any(found(frames)):
+            names.append(name)
+    figures["false"] = {"shots": count, "with text": names}
+    print(f"false   {len(names)} of {count} shots: {', '.join(names) or 'none'}", flush=True)
+    figures["credits"] = scrolling()
+    for name, values in figures["credits"].items():
+        print(f"credits {name:28}frame {values['frame']:.1f}  strokes {values['strokes']:.1f} dB", flush=True)
+    if options.json:
+        print(json.dumps(figures | {"ratio": {}}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Give burned-in text one flat plane, just in front of what it covers, whatever model computes the depth."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core.clip import ClipInfo, Shot, Stage
+from ...core.per_eye import ports
+from ...core.transforms import Weightless
+from ...image.burned_text import Shown, TextFinder, frame_luma
+
+AHEAD = 12  # frames of depth that a plane takes into account
+PERCENTILE = 0.98  # of what a block covers; the nearest rest does not push it forwards
+BEFORE = 0.004  # depth by which a plane is in front
+STEP = 0.004  # of the depth range that a plane comes forward per frame, unless it must be faster
+EASE = 12  # frames in which a plane appears if its text was there already
+GROWN = 2  # pixels of the reduced frame around strokes that are on their plane too
+SAMPLES = 2000  # pixels of a block that are looked at
+
+
+@dataclass
+class Plane:
+    """The plane of a block: its depth so far, and the depth of what it covers by frame."""
+
+    level: float | None = None
+    covered: dict[int, float] = field(default_factory=dict)
+
+    def at(self, place: int, ahead: int) -> float:
+        """Return the depth in a frame; it comes forward in time for what is covered later."""
+        seen = [self.covered[later] for later in range(place, place + ahead + 1)]
+        if self.level is None:
+            self.level = max(seen)
+        needed = max((wanted - self.level) / (later + 1) for later, wanted in enumerate(seen))
+        if needed > 0:
+            self.level = min(max(seen), self.level + max(STEP, needed))
+        self.covered.pop(place, None)
+        return min(1.0, self.level + BEFORE)
+
+
+class TextPlanes:
+    """A depth stage whose output is flat where frames have burned-in text; in live use it does nothing."""
+
+    joint = False
+
+    def __init__(self, stage: Stage, invert: bool):
+        self.stage, self.invert, self.nets = stage, invert, stage.nets
+
+    def __getattr__(self, name: str):
+        """Return whatever else the stage has, such as ``memory`` and ``counts``."""
+        if name == "stage":
+            raise AttributeError(name)
+        return getattr(self.stage, name)
+
+    def __call__(self, shot: Shot, frames: Iterable[Tensor], *others: Iterable[Tensor]) -> Iterator[Tensor]:
+        if shot.live:
+            for chunk in self.stage(shot, frames, *others):
+                yield ports(chunk)["clip"]
+            return
+        finder = TextFinder(shot.info.fps)
+        texts: deque[list[Shown]] = deque()
+        depths: deque[Tensor] = deque()
+        planes = _Planes(texts, depths, self.invert)
+        for chunk in self.stage(shot, _watched(frames, finder, texts), *others):
+            depths.extend(ports(chunk)["clip"])
+            yield from planes.ready(AHEAD)
+        texts.extend(finder.known(rest=True))
+        yield from planes.ready(0)
+
+
+def _watched(frames: Iterable[Tensor], finder: TextFinder, texts: deque[list[Shown]]) -> Iterator[Tensor]:
+    """Yield the chunks, after looking for text frame by frame, so that chunks cannot matter."""
+    for chunk in frames:
+        for frame in chunk:
+            finder.add(frame_luma(frame))
+            texts.extend(finder.known())
+        yield chunk
+
+
+@dataclass(frozen=True)
+class TextMask(Weightless):
+    """Where frames have burned-in text: a clip of one channel, 1 on strokes, their outlines and boxes."""
+
+    label: str = "Burned-in text"
+    joint = False
+    context = (4, 24)  # frames before and after one
+
+    def describe(self, frames: ClipInfo) -> ClipInfo:
+        return frames.replace(channels=1)
+
+    def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        finder, like = TextFinder(shot.info.fps), None
+        for chunk in frames:
+            for frame in chunk:
+                finder.add(frame_luma(frame))
+                for blocks in finder.known():
+                    yield self._mask(blocks, frame)
+                like = frame
+        if like is not None:
+            for blocks in finder.known(rest=True):
+                yield self._mask(blocks, like)
+
+    def _mask(self, blocks: list[Shown], like: Tensor) -> Tensor:
+        mask = np.zeros(like.shape[:2], np.float32)
+        for block in blocks:
+            part, window = block.placed(*mask.shape)
+            np.maximum(mask[window], part, out=mask[window])
+        return torch.from_numpy(mask).to(like.device, like.dtype)[None, ..., None]
+
+
+class _Planes:
+    """Applies the planes of blocks to depth ``[H, W, 1]``, in order."""
+
+    def __init__(self, texts: deque[list[Shown]], depths: deque[Tensor], invert: bool):
+        self._texts, self._depths, self._invert = texts, depths, invert
+        self._planes: dict[int, Plane] = {}
+        self._place = 0
+
+    def ready(self, ahead: int) -> Iterator[Tensor]:
+        """Yield chunks of one frame whose text, and the depth of ``ahead`` more frames, is known."""
+        while self._texts and len(self._depths) > ahead:
+            blocks = self._texts.popleft()
+            yield self._flattened(blocks)[None]
+            self._planes = {block.number: self._planes[block.number] for block in blocks}
+            self._depths.popleft()
+            self._place += 1
+
+    def _flattened(self, blocks: list[Shown]) -> Tensor:
+        depth = self._depths[0]
+        if not blocks:
+            return depth
+        flat = depth.clone()
+        for block in blocks:
+            plane = self._planes.setdefault(block.number, Plane())
+            ahead = min(AHEAD, len(self._depths) - 1)
+            for later in range(ahead + 1):
+                place = self._place + later
+                if place not in plane.covered:
+                    plane.covered[place] = self._covered(self._depths[later], block)
+            level = plane.at(self._place, ahead)
+            part, window = block.placed(depth.shape[0], depth.shape[1], GROWN)
+            if not block.sudden:
+                part = part * min(1.0, (self._place - block.first + 1) / EASE)
+            shown = 1 - level if self._invert else level
+            own = torch.from_numpy(part).to(depth.device, depth.dtype)[..., None]
+            flat[window] = torch.lerp(depth[window], torch.full_like(own, shown), own)
+        return flat
+
+    def _covered(self, depth: Tensor, block: Shown) -> float:
+        """Return the depth of all but the nearest of what a block covers."""
+        index = torch.from_numpy(block.covered(depth.shape[0], depth.shape[1], SAMPLES))
+        values = depth.reshape(-1)[index.to(depth.device)].float()
+        values = 1 - values if self._invert else values
+        return float(values.sort().values[round(PERCENTILE * (len(values) - 1))])

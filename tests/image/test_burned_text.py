@@ -1,0 +1,104 @@
+"""Text that lies over films, found; and nothing found where there is none."""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.support import text_scenes
+from benchmarks.support.scenes import Camera, street
+from benchmarks.support.text_scenes import laid, logo, subtitle
+from stereoreel.image.burned_text import TextFinder, frame_luma, lookahead
+
+WIDTH, HEIGHT, FRAMES = 480, 270, 24
+needs_font = pytest.mark.skipif(text_scenes.font_file() is None, reason="DejaVu Sans is not installed")
+
+
+@lru_cache(maxsize=2)
+def moving() -> torch.Tensor:
+    return text_scenes.moving(1, "sideways", FRAMES)[0]
+
+
+def still() -> torch.Tensor:
+    noise = torch.randn(FRAMES, HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(0))
+    return (moving()[:1] + 0.01 * noise).clamp(0, 1)
+
+
+def found(frames: torch.Tensor) -> list:
+    """Return the blocks of each frame."""
+    finder, known = TextFinder(25), []
+    for frame in frames:
+        finder.add(frame_luma(frame))
+        known += finder.known()
+    return [*known, *finder.known(rest=True)]
+
+
+def mask_of(blocks) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    for block in blocks:
+        part, window = block.placed(HEIGHT, WIDTH)
+        mask[window] |= part > 0.5
+    return mask
+
+
+def overlap(mask: np.ndarray, truth: np.ndarray) -> float:
+    return np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth)
+
+
+@needs_font
+@pytest.mark.parametrize(("script", "kind"), [
+    ("Latin", "outlined"), ("Cyrillic", "plain"), ("Arabic", "outlined"), ("Greek", "boxed"),
+    ("Latin", "shaded"),
+])  # fmt: skip
+def test_subtitles_are_found_stroke_by_stroke_over_a_moving_picture(script, kind):
+    frames, opacity = laid(moving(), [subtitle(WIDTH, HEIGHT, script, kind)])
+    blocks = found(frames)
+    assert [len(one) for one in blocks] == [1] * FRAMES
+    assert min(overlap(mask_of(one), shown.numpy() > 0.5) for one, shown in zip(blocks, opacity)) >= 0.8
+
+
+@needs_font
+def test_half_transparent_logo_is_found():
+    frames, opacity = laid(moving(), [logo(WIDTH, HEIGHT)])
+    assert overlap(mask_of(found(frames)[12]), opacity[12].numpy() > 0.25) >= 0.8
+
+
+@needs_font
+@pytest.mark.parametrize("background", [moving, still])
+def test_subtitle_is_there_from_its_first_frame_to_its_last(background):
+    frames, _ = laid(background(), [subtitle(WIDTH, HEIGHT, first=3, last=22)])
+    blocks = found(frames)
+    assert [bool(one) for one in blocks] == [3 <= place < 22 for place in range(FRAMES)]
+    assert all(one[0].sudden and one[0].first == 3 for one in blocks[3:22])
+
+
+@needs_font
+def test_what_is_there_all_along_in_a_still_shot_may_be_a_sign_and_is_left_alone():
+    assert not any(found(laid(still(), [subtitle(WIDTH, HEIGHT)])[0]))
+
+
+@needs_font
+def test_sign_that_moves_with_the_scene_is_not_text():
+    sign = subtitle(WIDTH, HEIGHT)
+    with_scene = text_scenes.Overlay(sign.grey, sign.opacity, (60.0, 90.0), (-1.5, 0.3))
+    assert not any(found(laid(moving(), [with_scene])[0]))
+
+
+@pytest.mark.parametrize("camera", [
+    Camera(truck=(3.0, 0.0)), Camera(pan=(0.15, 0.1)), Camera(truck=(0.0, 2.0), zoom=1.01), Camera(),
+])  # fmt: skip
+def test_scene_without_text_has_none(camera):
+    frames, _ = street(5, 320, 180, camera=camera).clip(FRAMES)
+    assert not any(found(frames))
+
+
+@pytest.mark.parametrize("fps", [10, 24, 25, 60, 240])
+def test_lookahead_is_bounded(fps):
+    assert lookahead(fps) <= 48
+
+
+def test_small_frames_and_few_frames_are_fine():
+    for shape in ((1, 1), (3, 2), (16, 400)):
+        assert found(torch.rand(9, *shape, 3, generator=torch.Generator().manual_seed(0))) == [[]] * 9
+    assert found(torch.rand(1, 36, 52, 3)) == [[]]

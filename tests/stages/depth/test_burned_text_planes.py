@@ -1,0 +1,96 @@
+"""Depth under burned-in text is flat, whatever the model."""
+
+from fractions import Fraction
+from functools import lru_cache
+
+import pytest
+import torch
+
+from benchmarks.support import text_scenes
+from benchmarks.support.text_scenes import laid, subtitle
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.models import catalog
+from stereoreel.models.headless import Headless
+from stereoreel.stages.depth.burned_text import BEFORE, TextMask, TextPlanes
+
+WIDTH, HEIGHT, FRAMES = 480, 270, 24
+INFO = ClipInfo(WIDTH, HEIGHT, Fraction(25), FRAMES)
+pytestmark = pytest.mark.skipif(text_scenes.font_file() is None, reason="DejaVu Sans is not installed")
+
+
+class Exact:
+    """A depth model that knows the truth."""
+
+    joint, nets = False, ()
+
+    def __init__(self, depth: torch.Tensor):
+        self.depth = depth
+
+    def __call__(self, shot, frames):
+        place = 0
+        for chunk in frames:
+            yield self.depth[place : place + len(chunk)]
+            place += len(chunk)
+
+
+@lru_cache(maxsize=1)
+def scene() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return frames with a subtitle in frames 3 to 21, its opacity, and the depth beneath."""
+    frames, depth = text_scenes.moving(1, "sideways", FRAMES)
+    return *laid(frames, [subtitle(WIDTH, HEIGHT, first=3, last=22)]), depth
+
+
+def flattened(depth: torch.Tensor, chunk: int = 7, invert: bool = False, shot=None) -> torch.Tensor:
+    stage = TextPlanes(Exact(depth), invert)
+    return torch.cat(list(stage(shot or Shot(0, INFO), iter(scene()[0].split(chunk)))))
+
+
+def test_strokes_lie_on_one_plane_in_front_of_what_they_cover():
+    _, opacity, depth = scene()
+    made, levels = flattened(depth), []
+    for place in range(3, 22):
+        strokes = made[place, ..., 0][opacity[place] > 0.5]
+        levels.append(strokes.median())
+        # pixels of parallax at a divergence of 2 %
+        assert ((strokes - levels[-1]).abs() * 0.02 * WIDTH <= 0.1).float().mean() >= 0.95
+        beneath = depth[place, ..., 0][opacity[place] > 0.5]
+        assert (beneath <= levels[-1]).float().mean() >= 0.95
+        assert levels[-1] <= depth[:, 190:, 80:400].max() + BEFORE + 1e-5  # of the lines' surroundings
+    assert max(levels) - min(levels) < 0.02
+
+
+def test_depth_without_text_is_that_of_the_model():
+    depth = scene()[2]
+    made = flattened(depth)
+    for place in (0, 2, 22, 23):
+        assert torch.equal(made[place], depth[place])
+    assert torch.equal(made[:, :150], depth[:, :150])
+
+
+def test_chunks_do_not_matter():
+    depth = scene()[2]
+    assert torch.equal(flattened(depth, 1), flattened(depth, FRAMES))
+
+
+def test_inverted_depth_has_the_same_planes():
+    depth = scene()[2]
+    torch.testing.assert_close(1 - flattened(1 - depth, invert=True), flattened(depth), atol=1e-5, rtol=0)
+
+
+def test_live_depth_does_not_wait_for_text():
+    depth = scene()[2]
+    shot = Shot(0, INFO, lambda: False)
+    assert torch.equal(flattened(depth, shot=shot), depth)
+
+
+def test_option_off_leaves_the_model_alone():
+    host = Headless("cpu")
+    assert isinstance(catalog.load("depth", "builtin", host), TextPlanes)
+    assert not isinstance(catalog.load("depth", "builtin", host, burned_text="off"), TextPlanes)
+
+
+def test_mask_is_white_on_text():
+    frames, opacity, _ = scene()
+    mask = torch.cat(list(TextMask()(Shot(0, INFO), iter(frames.split(5)))))[..., 0] > 0.5
+    truth = opacity > 0.5
+    assert (mask & truth).sum() / (mask | truth).sum() >= 0.8 and mask.shape == (FRAMES, HEIGHT, WIDTH)
