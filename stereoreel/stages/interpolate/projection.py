@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...image.coarse_flow import coarse_flow
-from ...image.cut_detection import match_exposure
+from ...image.cut_detection import correlation, match_exposure, reduced
 from ...image.flow import SMALLEST, Search, search
 from .scrolling import shifted
 from .still import Layer, layers
@@ -29,6 +29,7 @@ COLOR_TRUST, ROUND_TRIP_TRUST = 10.0, 0.25
 # minimum trust of a pixel that fails both tests, so that unexplained areas are covered
 FAINT = 1e-4
 FLASH = 12  # levels: difference of the means from which two frames are brought into one light
+SAME = 0.5  # their correlation, from which they show the same
 NOTHING = 1e-6  # minimum weight of a cell without samples
 
 
@@ -64,19 +65,26 @@ def measure(first: np.ndarray, second: np.ndarray, quality: str) -> Motion:
     size = _measured(*first.shape)
     grid = tuple(min(-(-side // CELL), measured) for side, measured in zip(first.shape[::-1], size))
     cells = np.array([part / whole for part, whole in zip(grid, size)], np.float32)
-    images = _in_one_light(*(_resized(image, size, cv2.INTER_AREA) for image in (first, second)))
+    images = [_resized(image, size, cv2.INTER_AREA) for image in (first, second)]
+    alike = _in_one_light(*images)
     forward, backward = (
-        _resized(flow, grid, cv2.INTER_AREA) * cells for flow in _searched(images, SEARCHES[quality])
+        _resized(flow, grid, cv2.INTER_AREA) * cells for flow in _searched(alike, SEARCHES[quality])
     )
-    left, right = (_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in images)
+    left, right = (_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in alike)
     trust, back_trust = _trust(left, right, forward, backward), _trust(right, left, backward, forward)
+    if alike[0] is not images[0]:
+        left, right = (_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in images)
     return Motion(forward, backward, trust, back_trust, left, right, layers(first, second, forward))
 
 
 def _in_one_light(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return two lumas, uint8, in one light: if one is much lighter, as in a flash, motion is lost."""
+    """Return two lumas, uint8, in one light: if one is much lighter, as in a flash, motion is lost.
+
+    Those that do not show the same stay as they are.
+    """
     apart = abs(float(first.mean()) - float(second.mean())) > FLASH
-    return match_exposure(first, second) if apart else (first, second)
+    same = apart and correlation(reduced(first), reduced(second)) > SAME
+    return match_exposure(first, second) if same else (first, second)
 
 
 def _measured(height: int, width: int) -> tuple[int, int]:
