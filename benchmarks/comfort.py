@@ -46,6 +46,8 @@ from stereoreel.stages.stereo.comfort import STRENGTHS, screen_of
 from stereoreel.stages.stereo.parallax import Parallax, course_of, limits_of
 
 SCREENS = ("phone", "tv", "cinema")
+QUICK = SCREENS[1:2]
+LENGTH = 40  # frames of a shot
 SIZE = (96, 176)  # of the films, rows and columns
 # what a shot shows of the scene's range of depth
 RANGES = ((0, 1), (0, 0.5), (0.4, 1), (0.3, 0.6), (0, 0.9), (0.5, 1), (0, 1), (0.1, 0.4))
@@ -74,25 +76,34 @@ def rendered(quick: bool) -> Film:
     frames, depth = [], []
     for number, (low, high) in enumerate(RANGES[:: 3 if quick else 1]):
         camera = Camera(truck=(0.6 * (-1) ** number, 0.0), zoom=1.0)
-        seen, truth = street(number, SIZE[1], SIZE[0], camera=camera).clip(40)
+        seen, truth = street(number, SIZE[1], SIZE[0], camera=camera).clip(LENGTH)
         frames.append(seen)
         depth.append(low + (high - low) * truth.clamp(0, 1))
     return film(frames, depth)
 
 
 def real(folder: Path, quick: bool) -> Film:
-    """Return shots of 40 frames from the clips, in turn."""
+    """Return shots from the clips, in turn."""
     files = [folder / name for name in ("bigbuckbunny.mp4", "carphone_pristine.mp4", "bikes.mp4")] + [FILE]
     shots: list[Tensor] = []
     for place in range(1 if quick else 3):
         for file in filter(Path.is_file, files):
             clip = stereoreel.open(file)
-            if clip.info.frames < 40 * (place + 1):
+            if clip.info.frames < LENGTH * (place + 1):
                 continue
-            with closing(stereoreel.frames(clip)) as chunks:
-                whole = torch.cat([resize(chunk[..., :3], *SIZE, "bilinear") for chunk in chunks])
-            shots.append(whole[40 * place : 40 * (place + 1)])
+            shots.append(start_of(clip, LENGTH * (place + 1))[LENGTH * place :])
     return film(shots)
+
+
+def start_of(clip: Clip, count: int) -> Tensor:
+    """Return the first frames of a clip at the size of the films."""
+    found: list[Tensor] = []
+    with closing(stereoreel.frames(clip)) as chunks:
+        for chunk in chunks:
+            found.extend(resize(chunk[..., :3], *SIZE, "bilinear"))
+            if len(found) >= count:
+                break
+    return torch.stack(found[:count])
 
 
 def parallaxes(pair: Clip, frames: Tensor, depth: Tensor) -> list[Tensor]:
@@ -129,11 +140,11 @@ def figures(shots: list[Tensor], limits: tuple[float, float], screen) -> dict:
     }
 
 
-def measured(which: Film, host: Headless) -> dict:
+def measured(which: Film, host: Headless, screens: tuple[str, ...]) -> dict:
     begun = time.process_time()
     frames, depth = pulled(which.clip, host), pulled(which.depth, host)
     whole, result = time.process_time() - begun, {}
-    for name in SCREENS:
+    for name in screens:
         screen = screen_of(name)
         for strength, degrees in STRENGTHS.items():
             pair = stereoreel.stereo(which.clip, which.depth, strength=strength, screen=name)
@@ -151,12 +162,12 @@ def measured(which: Film, host: Headless) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=Path, default=CLIPS)
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="one screen and a few shots")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     host, result = Headless("cpu"), {}
     for name, made in (("rendered", rendered), ("real", lambda quick: real(options.clips, quick))):
-        result[name] = measured(made(options.quick), host)
+        result[name] = measured(made(options.quick), host, QUICK if options.quick else SCREENS)
         if not options.json:
             print(f"{name}\n  {'screen, strength':<22} beyond  used  least   cut   limit  seconds")
             for row, one in result[name].items():

@@ -145,8 +145,8 @@ def networks(name: str, lines: int, size: str, frames: int | None, rounds: int, 
     video = family.frames > 0
     frames = frames or FRAMES[DEVICE.type][video]
     net, model, pipe = (random_net(family), None, None) if video or alone else peer(family, lines)
-    options = resolve(depth.OPTIONS, {})
-    options.resolution = str(lines)  # any side, not only the choices of the widget
+    # any side, not only the choices of the widget
+    options = replace(resolve(depth.OPTIONS, {}), resolution=str(lines))
     shot = Shot(0, ClipInfo(width, height, Fraction(25), frames))
     network = DepthAnything(net, options, False, DEVICE)
     stage = DepthStage(network, options, DEVICE)

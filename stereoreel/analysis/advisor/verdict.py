@@ -84,7 +84,7 @@ def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verd
         )
     smooth = "interpolate" not in kinds
     choices = (Choice("order", order, _why(found.dirt, smooth or factor == 1, learned)), *advice.choices)
-    other = _alternative(found, entry.name == "builtin" or smooth, order)
+    other = _alternative(found, entry.name == "builtin" or smooth, learned)
     return Verdict(
         order,
         tuple(kinds),
@@ -112,6 +112,7 @@ class _Found:
             if resolution.sure and resolution.value <= TRUE_SIZE * info.height
             else info.height
         )
+        self.fills_screens = self.lines == info.height and max(info.width, info.height) >= LARGE
 
     def has(self, name: str, least: float) -> bool:
         return self[name].sure and self[name].value >= least
@@ -134,8 +135,9 @@ class _Advice:
 
 
 def _learned_interpolation(found: _Found, host: Host) -> str:
-    """Return the name of the trained network that would interpolate; empty if none would."""
-    if found.info.fps >= SMOOTH_RATE and not found.has("duplicates", REPEATS):
+    """Return the name of the trained network that would interpolate enlarged frames; empty if none would."""
+    smooth = found.info.fps >= SMOOTH_RATE and not found.has("duplicates", REPEATS)
+    if smooth or found.fills_screens:
         return ""
     entry, _ = catalog.pick("interpolate", "auto", host)
     return "" if entry.name == "builtin" else entry.name
@@ -151,8 +153,8 @@ def _why(dirt: str, alike: bool, learned: str) -> str:
         return f"the source has {dirt}, so the upscaler cleans the frames before any other stage sees them"
     if learned:
         return (
-            f"the source is clean, and {learned} interpolates upscaled frames better than small ones: "
-            "by 0.2 to 1.6 dB in most measurements (docs/orders.md)"
+            f"the source is clean, and {learned}, as a trained network, finds motion better in upscaled "
+            "frames than in small ones: RIFE by 0.2 to 1.6 dB in most measurements (docs/orders.md)"
         )
     if alike:
         return "the source is clean, and depth still sees the frames at their final size"
@@ -187,7 +189,7 @@ def _size(found: _Found, kind: str, advice: _Advice) -> float:
             "extract",
             max_side=side,
         )
-    elif max(info.width, info.height) >= LARGE:
+    elif found.fills_screens:
         advice.take(
             Choice(
                 "factor",
@@ -269,8 +271,9 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
         )
 
 
-def _alternative(found: _Found, light: bool, order: str) -> Choice:
-    if found.has("flicker", FLICKERING) and not found.has("noise", NOISY):
+def _alternative(found: _Found, light: bool, learned: str) -> Choice:
+    """Return another order that is worth a try; with ``learned`` interpolation one that upscales first."""
+    if found.has("flicker", FLICKERING) and not found.has("noise", NOISY) and not learned:
         return Choice(
             "order",
             "upscale last",
@@ -284,18 +287,18 @@ def _alternative(found: _Found, light: bool, order: str) -> Choice:
             "it halves the depth computation and measured within 0.25 dB or better; depth reads the source, "
             f"so what the upscaler makes of {found.dirt} cannot confuse it",
         )
+    if learned:
+        return Choice(
+            "order",
+            "depth first",
+            "it halves the depth computation and measured within 0.25 dB with builtin interpolation",
+        )
     if light:
         return Choice(
             "order",
             "upscale last",
             "the least computation with such a light upscaler: every other stage runs at source size, and "
             "each view is upscaled independently",
-        )
-    if order == "default":
-        return Choice(
-            "order",
-            "depth first",
-            "it halves the depth computation and measured within 0.25 dB with builtin interpolation",
         )
     return Choice(
         "order",

@@ -54,15 +54,28 @@ def test_clean_source_is_upscaled_directly_before_depth(host):
     assert found.kinds.index("interpolate") < found.kinds.index("vsr") == found.kinds.index("depth") - 1
 
 
-def test_a_trained_interpolation_network_gets_upscaled_frames(host, tmp_path):
+@pytest.fixture
+def rife(tmp_path):
     folder = tmp_path / "models" / "rife"
     folder.mkdir(parents=True)
     torch.save(network("4.26").state_dict(), folder / "flownet.pkl")
-    found = advised(host)
-    assert found.order == "default" and "rife-flownet" in found.choices[0].why
-    assert found.alternative.value == "upscale last"
-    smooth = advised(host, HD.replace(fps=Fraction(60)))
-    assert smooth.order == "upscale before depth" and "rife" not in smooth.choices[0].why
+
+
+@pytest.mark.parametrize("dirt", [{}, {"flicker": 5.0}, {"noise": 8.0}], ids=["clean", "flicker", "noise"])
+def test_a_trained_interpolation_network_gets_upscaled_frames(host, rife, dirt):
+    found = advised(host, **dirt)
+    assert found.order == "default" and ("rife-flownet" in found.choices[0].why) == (not dirt)
+    assert found.alternative.value == "depth first"
+
+
+@pytest.mark.parametrize(
+    "info, lines",
+    [(HD.replace(fps=Fraction(60)), 1080.0), (HD.replace(width=3840, height=2160), 2160.0)],
+    ids=["smooth", "4K"],
+)
+def test_a_trained_interpolation_network_decides_nothing_without_upscaled_frames(host, rife, info, lines):
+    found = advised(host, info, resolution=lines)
+    assert found.order == "upscale before depth" and "rife" not in found.choices[0].why
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,8 @@ def view_clips(clip: Clip, **options) -> dict:
 def test_node_outputs_both_views_and_unchanged_depth(tensor_clip, host):
     clip = tensor_clip(frames=6, cuts=(3,))
     outputs = view_clips(clip)
-    assert list(outputs) == [socket.name for socket in DEPTH.outputs] == ["depth", "colors", "histogram"]
+    names = ["depth", "colors", "histogram", "text"]
+    assert list(outputs) == [socket.name for socket in DEPTH.outputs] == names
     infos = {
         name: (one.info.width, one.info.height, one.info.channels, one.info.frames, one.info.cuts)
         for name, one in outputs.items()
@@ -184,6 +185,7 @@ def test_node_outputs_both_views_and_unchanged_depth(tensor_clip, host):
         "depth": (48, 32, 1, 6, (3,)),
         "colors": (48, 32, 3, 6, (3,)),
         "histogram": (960, 540, 3, 6, (3,)),
+        "text": (48, 32, 1, 6, (3,)),
     }
     alone = frames(outputs["depth"], host)
     together = [torch.cat(chunks) for chunks in zip(*pull(list(outputs.values()), host))]
