@@ -20,7 +20,7 @@ from ...image.huge_pages import empty
 from . import StereoOptions, check_depth
 from .background import fill_background
 from .comfort import BY_HAND, SCREENS, advice
-from .parallax import SHARES, Parallax, course_of, limits_of
+from .parallax import SHARES, Courses, Parallax, limits_of
 from .shot_table import Course
 from .soften import soften
 from .temporal import Gap, Moment, TemporalFill
@@ -45,14 +45,15 @@ class ForwardWarp:
     joint = False
 
     def __init__(self, options: StereoOptions, device: torch.device):
-        self.options, self.device = options, device
+        self.options, self.device, self.courses = options, device, Courses(options)
         self.nets: list[nn.Module] = []
 
     def __call__(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[dict[str, Tensor]]:
-        if course := course_of(self.options, shot):
-            options = replace(self.options, divergence=course.strongest(limits_of(self.options)))
+        if course := self.courses.of(shot):
+            strongest = course.strongest(limits_of(self.options))
+            options = replace(self.options, divergence=strongest, plan="")
             yield from ForwardWarp(options, self.device).rendered(shot, frames, depth, course)
         else:
             yield from self.rendered(shot, frames, depth)

@@ -59,6 +59,7 @@ class LookAhead:
 
     clips: Sequence[Clip]
     found: dict[StereoOptions, str] = field(default_factory=dict)
+    suited: set[str] = field(default_factory=set)  # plans whose shots are the clip's
 
     def needed(self, options: StereoOptions) -> bool:
         """Whether a plan must be found."""
@@ -80,7 +81,9 @@ class LookAhead:
         Raise ValueError if a plan of the options does not suit the clip's shots.
         """
         info = self.clips[0].info
-        _check_starts(parsed(options.plan), info)
+        if options.plan not in self.suited:
+            _check_starts(parsed(options.plan), info)
+            self.suited.add(options.plan)
         if not self.needed(options) or options in self.found:
             return ""
         shots = planned(options, info, self._reliefs(options, info, host))
@@ -107,8 +110,9 @@ def _shots(info: ClipInfo) -> list[tuple[int, int]]:
 
 def _check_starts(shots: Sequence[PlannedShot], info: ClipInfo) -> None:
     starts = [0, *info.cuts]
+    known = set(starts)
     for shot in shots:
-        if shot.start not in starts:
+        if shot.start not in known:
             near = starts[max(0, bisect_left(starts, shot.start) - 1)]
             raise ValueError(
                 f"The plan has a shot at frame {shot.start}, but no shot begins there; one begins at frame "

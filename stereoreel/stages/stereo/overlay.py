@@ -15,7 +15,7 @@ from ...core.host import Host
 from . import StereoOptions
 from . import describe as describe_pair
 from .comfort import Screen, screen_of
-from .parallax import Parallax, course_of, limits_of
+from .parallax import Courses, Parallax, limits_of
 from .score import Moment, moment
 from .window import FloatingWindow, cut_off
 
@@ -96,13 +96,13 @@ class ComfortOverlay(Overlay):
 
     def __init__(self, options: StereoOptions, device: torch.device, screen: str | None = None):
         super().__init__(screen or options.screen, device)
-        self.options = options
+        self.options, self.courses = options, Courses(options)
 
     def __call__(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[dict[str, Tensor]]:
         fps = float(shot.info.fps)
-        course = course_of(self.options, shot)
+        course = self.courses.of(shot)
         options = self.options
         if course:
             options = replace(options, divergence=course.strongest(limits_of(options)))

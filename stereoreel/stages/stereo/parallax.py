@@ -76,19 +76,25 @@ class Parallax:
         return self._resize(depths, height, width, "bilinear")
 
 
-def course_of(options: StereoOptions, shot: Shot) -> Course | None:
-    """Return the course of a shot by the options' plan; None if there is none and strength is set by hand.
+class Courses:
+    """The courses of shots by the options' plan, which is read once for all of them."""
 
-    Raise ValueError if a plan is needed.
-    """
-    if not options.plan.strip():
-        if options.strength == BY_HAND:
+    def __init__(self, options: StereoOptions):
+        self._shots, self._by_hand = parsed(options.plan), options.strength == BY_HAND
+
+    def of(self, shot: Shot) -> Course | None:
+        """Return that of a shot; None if there is no plan and strength is set by hand.
+
+        Raise ValueError if a plan is needed.
+        """
+        if self._shots:
+            return Course(self._shots, shot)
+        if self._by_hand:
             return None
         raise ValueError(
             "Stereo's strength is found by looking ahead, which is not possible here. Set strength to by "
             "hand, or write a plan."
         )
-    return Course(parsed(options.plan), shot)
 
 
 def limits_of(options: StereoOptions) -> tuple[float, float] | None:
