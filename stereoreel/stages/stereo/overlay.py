@@ -193,12 +193,12 @@ class Tally:
         name, beyond = self.screen.name, sum(self.beyond.values()) / max(1, self.seen)
         most = max(self.nearest / (100 * self.screen.front), -self.farthest / (100 * self.screen.behind))
         if beyond < STRAY or most <= 1:
-            said = f"Comfortable on a {name} screen."
+            said = f"Within the limits of a {name} screen."
         else:
             said = (
                 f"{'Too' if beyond >= MUCH else 'Slightly too'} strong for a {name} screen: "
                 f"{100 * beyond:.1f} % of the pixels are beyond its limits. Reduce the parallax to about "
-                f"{math.floor(100 / most)} % of what it is, for example with Stereo's divergence."
+                f"{math.floor(100 / most)} % of what it is, for example with Stereo's divergence or strength."
             )
         cut = sum(self.cut.values()) / max(1, self.frames)
         if cut < OFTEN:
