@@ -13,7 +13,7 @@ screen and behind it. Three things make it weaker:
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from statistics import mean
@@ -24,6 +24,7 @@ from torch import Tensor
 from ...core.clip import Clip, ClipInfo
 from ...core.excerpt import select_frames
 from ...core.host import Host, Polling
+from ...core.meter import Meter
 from ...core.pull import pull
 from . import StereoOptions
 from .comfort import BY_HAND, STRENGTHS, scale_foreground, screen_of
@@ -96,12 +97,19 @@ class LookAhead:
         [depth] = select_frames([self.clips[1]], [frame for shot in places for frame in shot])
         apart = APART / screen_of(options.screen).field
         found: list[Relief] = []
-        with closing(pull(depth, Polling(host))) as chunks:
+        with closing(pull(depth, Polling(host), meter=_OfExcerpts())) as chunks:
             for (chunk,) in chunks:
                 frames = chunk.float()[..., 0].nan_to_num(0, posinf=1, neginf=0)
                 found += [relief(frame, options.foreground_scale, apart) for frame in frames]
         reliefs = iter(found)
         return [[next(reliefs) for _ in shot] for shot in places]
+
+
+class _OfExcerpts(Meter):
+    """Keeps what stages count in excerpts to itself: it is not true of the shots."""
+
+    def note(self, label: str, counts: Mapping[str, int]) -> None:
+        pass
 
 
 def _shots(info: ClipInfo) -> list[tuple[int, int]]:

@@ -207,6 +207,18 @@ def test_one_plan_serves_every_pull_of_a_clip_and_its_excerpts(tensor_clip, host
     assert pair.maker.recipe.settings.plan is plan
 
 
+def test_excerpts_are_not_counted_as_shots(host, caplog):
+    clip = stereoreel.from_tensor(
+        torch.rand(1, 40, 64, 3).expand(9, -1, -1, -1).contiguous(), FPS, cuts=False
+    )
+    pair = stereoreel.stereo(clip, stereoreel.depth(clip, model="builtin"), strength="normal")
+    with caplog.at_level("INFO", "stereoreel.core.meter"):
+        frames(pair, host)
+    assert [line for line in caplog.messages if "without camera motion" in line] == [
+        "Estimate Depth: 1 shot(s) without camera motion: layout prior only"
+    ]
+
+
 def test_a_plan_by_hand_is_obeyed_with_and_without_a_strength(host):
     clip, depth = film(*FILM[:2])
     table = f"0,1.5,0.25\n{LENGTH},3,0.75\n"
