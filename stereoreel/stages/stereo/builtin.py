@@ -51,19 +51,27 @@ class ForwardWarp:
     def __call__(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[dict[str, Tensor]]:
-        if course := self.courses.of(shot):
-            strongest = course.strongest(limits_of(self.options))
-            options = replace(self.options, divergence=strongest, plan="")
-            yield from ForwardWarp(options, self.device).rendered(shot, frames, depth, course)
-        else:
-            yield from self.rendered(shot, frames, depth)
+        options, course = self.options, self.courses.of(shot)
+        strongest = course.strongest(limits_of(options)) if course else options.divergence
+        # bars at the sides belong to the width that a screen shows
+        wider = shot.frame[0] / shot.info.width if shot.frame else 1.0
+        options = replace(options, divergence=strongest * wider, border=options.border * wider, plan="")
+        yield from ForwardWarp(options, self.device).rendered(shot, frames, depth, course, wider)
 
     def rendered(
-        self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor], course: Course | None = None
+        self,
+        shot: Shot,
+        frames: Iterator[Tensor],
+        depth: Iterator[Tensor],
+        course: Course | None,
+        wider: float,
     ) -> Iterator[dict[str, Tensor]]:
-        """Yield the outputs of a shot whose strength follows a ``course``, or the options without one."""
+        """Yield the outputs of a shot whose strength follows a ``course``, or the options without one.
+
+        ``wider`` see ``Parallax``.
+        """
         fps = float(shot.info.fps)
-        window, parallax_of = FloatingWindow(fps), Parallax(self.options, fps, course)
+        window, parallax_of = FloatingWindow(fps), Parallax(self.options, fps, course, wider)
         render = self.with_neighbours if self.options.fill == "inpaint" else self.per_frame
         for clip, holes, parallax in render(parallax_of, frames, checked(depth)):
             if self.options.floating_window:

@@ -26,11 +26,12 @@ STEEPEST = 0.375
 class Parallax:
     """Signed parallax of one shot, chunk by chunk: positive in front of the screen, in frame pixels.
 
-    A ``course`` replaces the divergence and the convergence of the options.
+    A ``course`` replaces the divergence and the convergence of the options. A course and limits are
+    fractions of a width ``wider`` than the frames, because these have bars.
     """
 
-    def __init__(self, options: StereoOptions, fps: float, course: Course | None = None):
-        self.options, self.plane, self.course = options, ScreenPlane(fps), course
+    def __init__(self, options: StereoOptions, fps: float, course: Course | None = None, wider: float = 1.0):
+        self.options, self.plane, self.course, self.wider = options, ScreenPlane(fps), course, wider
         self._resize = Resizer()
 
     def __call__(self, depths: Tensor, images: Tensor) -> Tensor:
@@ -50,7 +51,8 @@ class Parallax:
                 scale_foreground(part, options.foreground_scale) for part in (depths, fixed, sized)
             )
         if self.course:
-            strength, offset = self.course.take(len(depths)).to(sized.device).mul(width / 100).unbind(-1)
+            percent = self.wider * width / 100
+            strength, offset = self.course.take(len(depths)).to(sized.device).mul(percent).unbind(-1)
             parallax = sized[..., 0] * strength[:, None, None] - offset[:, None, None]
         else:
             automatic = options.convergence_mode == "auto"
@@ -59,7 +61,7 @@ class Parallax:
             )
             parallax = (sized[..., 0] - planes[:, None, None]) * (options.divergence / 100 * width)
         if limits := limits_of(options):
-            parallax = soft_clamp(parallax, *(limit * width for limit in limits))
+            parallax = soft_clamp(parallax, *(limit * self.wider * width for limit in limits))
         if options.border:
             parallax = parallax * border_ramp(width, ramp_share(options) * width, parallax.device)
         return parallax
