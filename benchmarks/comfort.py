@@ -43,7 +43,7 @@ from stereoreel.image.resize import resize
 from stereoreel.models.headless import Headless
 from stereoreel.sample import FILE
 from stereoreel.stages.stereo.comfort import STRENGTHS, screen_of
-from stereoreel.stages.stereo.parallax import Parallax, course_of, limits_of
+from stereoreel.stages.stereo.parallax import Courses, Parallax, limits_of
 
 SCREENS = ("phone", "tv", "cinema")
 QUICK = SCREENS[1:2]
@@ -109,10 +109,10 @@ def start_of(clip: Clip, count: int) -> Tensor:
 def parallaxes(pair: Clip, frames: Tensor, depth: Tensor) -> list[Tensor]:
     """Return the parallax of each shot, in fractions of the width."""
     info, options, found = pair.info, pair.maker.recipe.settings, []
+    courses = Courses(options)
     for start, stop in info.shots:
         shot = Shot(start, info)
-        course = course_of(options, shot)
-        parallax = Parallax(options, float(info.fps), course)
+        parallax = Parallax(options, float(info.fps), courses.of(shot))
         found.append(parallax(depth[start:stop], frames[start:stop]) / info.width)
     return found
 

@@ -155,7 +155,9 @@ def run(options) -> int:
     if options.write_stereo_plan:
         _, request, host, _, bar, _ = _prepared(graph, options, "")
         with bar:
-            path = stereo_plan.write(options.write_stereo_plan, request.clips, host, options.overwrite)
+            path = stereo_plan.write(
+                options.write_stereo_plan, options.workflow, request.clips, host, options.overwrite
+            )
         show([path], sys.stdout)
         return 0
     try:

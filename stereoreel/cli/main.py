@@ -26,7 +26,7 @@ from . import advise, film, films, models
 from . import orders as order_lab
 from .interrupt import CtrlC
 from .paths import OUTPUT, SUBGRAPHS, WORKFLOWS, find_video, find_workflow, output_files
-from .progress import ByteBar, FrameBar
+from .progress import ByteBar, FrameBar, SayingMeter
 from .warned import Warned, print_above
 
 
@@ -152,7 +152,7 @@ def _written(graph: workflow.Graph, options, label: str = "") -> films.Made:
     targets = output_files(jobs, options)
     made = films.Made((), 0)
     for job, path in zip(jobs, targets):
-        meter = Meter(memory=options.costs)
+        meter = SayingMeter(memory=options.costs)
         with FrameBar(options.ctrl_c, job.clip.info.frames, meter=meter, label=label) as bar:
             request = RenderRequest(
                 job.clip, path, job.settings, depth=job.depth, overwrite=options.overwrite

@@ -14,6 +14,13 @@ from .interrupt import CtrlC
 from .warned import print_above
 
 
+class SayingMeter(Meter):
+    """Prints what stages say."""
+
+    def say(self, label: str, text: str) -> None:
+        print_above(f"{label}: {text}.")
+
+
 class FrameBar:
     """Frames, rate and time left, and with a ``meter`` the stage that is running.
 

@@ -47,12 +47,13 @@ def given(graph: Graph, path: Path | None) -> Graph:
             raise ValueError("this file is no text. Save the table as CSV in UTF-8.") from None
         if not text.strip():
             raise ValueError("this file is empty. Write a plan of shots with --write-stereo-plan.")
-    return override(graph, [f"stereo.plan={text}"])
+    with naming("--stereo-plan"):
+        return override(graph, [f"stereo.plan={text}"])
 
 
-def write(path: Path, clips: Sequence[Clip], host: Host, overwrite: bool) -> Path:
-    """Find the plan of the clips' only Stereo stage and write it; return the path."""
-    refuse_harm([path], files_read(clips, host), overwrite)
+def write(path: Path, workflow: Path, clips: Sequence[Clip], host: Host, overwrite: bool) -> Path:
+    """Find the plan of the only Stereo stage of a workflow's clips and write it; return the path."""
+    refuse_harm([path], [workflow, *files_read(clips, host)], overwrite)
     look_ahead(clips, host, lambda label, text: print_above(f"{label}: {text}."))
     found = [text for text in plans.found(clips) if text]
     if len(found) != 1:

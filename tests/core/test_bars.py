@@ -103,6 +103,25 @@ def test_both_eyes_show_the_bars_of_the_source(letterboxed, host):
     assert not holes[:6, :TOP].any() and not holes[6:, :, -LEFT:].any()
 
 
+@pytest.mark.parametrize("options", [
+    {"divergence": 6.0, "convergence_mode": "fixed"}, {"strength": "strong"}, {"plan": "0,6,0.5"},
+    {"divergence": 9.0, "limit": True, "screen": "phone", "convergence_mode": "fixed"},
+])  # fmt: skip
+def test_bars_at_the_sides_belong_to_the_width_of_the_effect(options, tensor_clip, host):
+    images, side, depth = scene(4, seed=2), 6, torch.full((4, HEIGHT, WIDTH, 1), 1.0)
+    depth[:, :, : WIDTH // 2] = 0.0
+    pairs = []
+    for bars in ((), (Bars(0, 0, 0, side, side),)):
+        clip = tensor_clip(barred(images, 0, 0, side, side))
+        clip.maker.info = clip.info.replace(bars=bars)
+        made = apply(
+            Plan("stereo", options, "stereo").over([clip, tensor_clip(depth)]), clip, tensor_clip(depth)
+        )
+        pairs.append(frames(made["clip"], host)[:, :, :, WIDTH // 4 : WIDTH // 2 - side])
+    assert pairs[0].numel()
+    torch.testing.assert_close(*pairs, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"multiplier": 3}, {"target_fps": "60"}, {"target_fps": "10"}, {"slow_motion": True},
                 {"ending": "last frame"}]

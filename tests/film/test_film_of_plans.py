@@ -128,6 +128,18 @@ def test_bad_plan_gets_a_sentence_and_leaves_nothing(video, tmp_path, capsys, te
     assert said in error and not (tmp_path / "out.mp4").exists()
 
 
+def test_a_plan_is_not_written_over_the_workflow(video, tmp_path, capsys):
+    words = command(tmp_path, video, "--write-stereo-plan", str(tmp_path / "graph.json"), "--overwrite")
+    assert main(words) == 1 and "graph.json is a file that this job reads" in capsys.readouterr().err
+    assert json.loads((tmp_path / "graph.json").read_text()) == strong()
+
+
+def test_a_run_says_what_was_found(video, tmp_path, capsys):
+    words = command(tmp_path, video)
+    assert main(["run", *words[1 : words.index("--unit")], "--device", "cpu"]) == 0
+    assert "Stereo Pair (node 3): strong on a tv screen: 5 shots" in capsys.readouterr().err
+
+
 def test_a_plan_cannot_be_written_where_strength_is_by_hand(video, tmp_path, capsys):
     words = command(
         tmp_path, video, "--set", "stereo.strength=by hand", "--write-stereo-plan", str(tmp_path / "p.csv")

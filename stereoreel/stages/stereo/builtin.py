@@ -20,7 +20,7 @@ from ...image.huge_pages import empty
 from . import StereoOptions, check_depth
 from .background import fill_background
 from .comfort import BY_HAND, SCREENS, advice
-from .parallax import SHARES, Parallax, course_of, limits_of
+from .parallax import SHARES, Courses, Parallax, limits_of
 from .shot_table import Course
 from .soften import soften
 from .temporal import Gap, Moment, TemporalFill
@@ -45,24 +45,33 @@ class ForwardWarp:
     joint = False
 
     def __init__(self, options: StereoOptions, device: torch.device):
-        self.options, self.device = options, device
+        self.options, self.device, self.courses = options, device, Courses(options)
         self.nets: list[nn.Module] = []
 
     def __call__(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[dict[str, Tensor]]:
-        if course := course_of(self.options, shot):
-            options = replace(self.options, divergence=course.strongest(limits_of(self.options)))
-            yield from ForwardWarp(options, self.device).rendered(shot, frames, depth, course)
-        else:
-            yield from self.rendered(shot, frames, depth)
+        options, course = self.options, self.courses.of(shot)
+        strongest = course.strongest(limits_of(options)) if course else options.divergence
+        # bars at the sides belong to the width that a screen shows
+        wider = shot.frame[0] / shot.info.width if shot.frame else 1.0
+        options = replace(options, divergence=strongest * wider, border=options.border * wider, plan="")
+        yield from ForwardWarp(options, self.device).rendered(shot, frames, depth, course, wider)
 
     def rendered(
-        self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor], course: Course | None = None
+        self,
+        shot: Shot,
+        frames: Iterator[Tensor],
+        depth: Iterator[Tensor],
+        course: Course | None,
+        wider: float,
     ) -> Iterator[dict[str, Tensor]]:
-        """Yield the outputs of a shot whose strength follows a ``course``, or the options without one."""
+        """Yield the outputs of a shot whose strength follows a ``course``, or the options without one.
+
+        ``wider`` see ``Parallax``.
+        """
         fps = float(shot.info.fps)
-        window, parallax_of = FloatingWindow(fps), Parallax(self.options, fps, course)
+        window, parallax_of = FloatingWindow(fps), Parallax(self.options, fps, course, wider)
         render = self.with_neighbours if self.options.fill == "inpaint" else self.per_frame
         for clip, holes, parallax in render(parallax_of, frames, checked(depth)):
             if self.options.floating_window:

@@ -21,6 +21,7 @@ LEFT, RIGHT, TOP, BOTTOM = 100, 20, 16, 66  # pixels around the plot
 BAND, MIDDLE, CUT, LIMIT = (70, 96, 92), (150, 220, 190), (110, 112, 116), (255, 140, 90)
 LEAST = 1.15  # of the limits, that are shown at least
 TICKS = 8  # times that are written below
+APART, TICK = 12, 6  # pixels: if cuts are closer on average, they are short lines below the curve
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,10 @@ class Curves:
 
         for _, shot in groupby(self.moments, lambda one: bisect_right(self.info.cuts, one.frame)):
             _range(draw, list(shot), x, lambda share: y(self._degrees(share)))
+        dense = len(self.info.cuts) * APART > width - LEFT - RIGHT
         for cut in self.info.cuts:
-            draw.line([(x(cut - 0.5), TOP), (x(cut - 0.5), HEIGHT - BOTTOM)], CUT)
+            top = HEIGHT - BOTTOM - TICK if dense else TOP
+            draw.line([(x(cut - 0.5), top), (x(cut - 0.5), HEIGHT - BOTTOM)], CUT)
         for degrees, color in ((0.0, INK), *((end, LIMIT) for end in ends)):
             draw.line([(LEFT, y(degrees)), (width - RIGHT, y(degrees))], color, 2)
             draw.text((LEFT - 10, y(degrees)), f"{degrees:+.2f}°" if degrees else "screen", color, font, "rm")
@@ -99,4 +102,5 @@ def _range(draw, shot: Sequence[Moment], x, y) -> None:
 
 
 def _clock(seconds: float) -> str:
-    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+    minutes, tenths = divmod(round(10 * seconds), 600)
+    return f"{minutes}:{tenths / 10:04.1f}"

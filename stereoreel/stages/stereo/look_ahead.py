@@ -13,7 +13,7 @@ screen and behind it. Three things make it weaker:
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from statistics import mean
@@ -24,6 +24,7 @@ from torch import Tensor
 from ...core.clip import Clip, ClipInfo
 from ...core.excerpt import select_frames
 from ...core.host import Host, Polling
+from ...core.meter import Meter
 from ...core.pull import pull
 from . import StereoOptions
 from .comfort import BY_HAND, STRENGTHS, scale_foreground, screen_of
@@ -59,6 +60,7 @@ class LookAhead:
 
     clips: Sequence[Clip]
     found: dict[StereoOptions, str] = field(default_factory=dict)
+    suited: set[str] = field(default_factory=set)  # plans whose shots are the clip's
 
     def needed(self, options: StereoOptions) -> bool:
         """Whether a plan must be found."""
@@ -80,7 +82,9 @@ class LookAhead:
         Raise ValueError if a plan of the options does not suit the clip's shots.
         """
         info = self.clips[0].info
-        _check_starts(parsed(options.plan), info)
+        if options.plan not in self.suited:
+            _check_starts(parsed(options.plan), info)
+            self.suited.add(options.plan)
         if not self.needed(options) or options in self.found:
             return ""
         shots = planned(options, info, self._reliefs(options, info, host))
@@ -93,12 +97,19 @@ class LookAhead:
         [depth] = select_frames([self.clips[1]], [frame for shot in places for frame in shot])
         apart = APART / screen_of(options.screen).field
         found: list[Relief] = []
-        with closing(pull(depth, Polling(host))) as chunks:
+        with closing(pull(depth, Polling(host), meter=_OfExcerpts())) as chunks:
             for (chunk,) in chunks:
                 frames = chunk.float()[..., 0].nan_to_num(0, posinf=1, neginf=0)
                 found += [relief(frame, options.foreground_scale, apart) for frame in frames]
         reliefs = iter(found)
         return [[next(reliefs) for _ in shot] for shot in places]
+
+
+class _OfExcerpts(Meter):
+    """Keeps what stages count in excerpts to itself: it is not true of the shots."""
+
+    def note(self, label: str, counts: Mapping[str, int]) -> None:
+        pass
 
 
 def _shots(info: ClipInfo) -> list[tuple[int, int]]:
@@ -107,8 +118,9 @@ def _shots(info: ClipInfo) -> list[tuple[int, int]]:
 
 def _check_starts(shots: Sequence[PlannedShot], info: ClipInfo) -> None:
     starts = [0, *info.cuts]
+    known = set(starts)
     for shot in shots:
-        if shot.start not in starts:
+        if shot.start not in known:
             near = starts[max(0, bisect_left(starts, shot.start) - 1)]
             raise ValueError(
                 f"The plan has a shot at frame {shot.start}, but no shot begins there; one begins at frame "

@@ -15,7 +15,7 @@ from ...core.host import Host
 from . import StereoOptions
 from . import describe as describe_pair
 from .comfort import Screen, screen_of
-from .parallax import Parallax, course_of, limits_of
+from .parallax import Courses, Parallax, limits_of
 from .score import Moment, moment
 from .window import FloatingWindow, cut_off
 
@@ -96,13 +96,13 @@ class ComfortOverlay(Overlay):
 
     def __init__(self, options: StereoOptions, device: torch.device, screen: str | None = None):
         super().__init__(screen or options.screen, device)
-        self.options = options
+        self.options, self.courses = options, Courses(options)
 
     def __call__(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[dict[str, Tensor]]:
         fps = float(shot.info.fps)
-        course = course_of(self.options, shot)
+        course = self.courses.of(shot)
         options = self.options
         if course:
             options = replace(options, divergence=course.strongest(limits_of(options)))
@@ -193,12 +193,12 @@ class Tally:
         name, beyond = self.screen.name, sum(self.beyond.values()) / max(1, self.seen)
         most = max(self.nearest / (100 * self.screen.front), -self.farthest / (100 * self.screen.behind))
         if beyond < STRAY or most <= 1:
-            said = f"Comfortable on a {name} screen."
+            said = f"Within the limits of a {name} screen."
         else:
             said = (
                 f"{'Too' if beyond >= MUCH else 'Slightly too'} strong for a {name} screen: "
                 f"{100 * beyond:.1f} % of the pixels are beyond its limits. Reduce the parallax to about "
-                f"{math.floor(100 / most)} % of what it is, for example with Stereo's divergence."
+                f"{math.floor(100 / most)} % of what it is, for example with Stereo's divergence or strength."
             )
         cut = sum(self.cut.values()) / max(1, self.frames)
         if cut < OFTEN:

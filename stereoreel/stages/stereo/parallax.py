@@ -26,11 +26,12 @@ STEEPEST = 0.375
 class Parallax:
     """Signed parallax of one shot, chunk by chunk: positive in front of the screen, in frame pixels.
 
-    A ``course`` replaces the divergence and the convergence of the options.
+    A ``course`` replaces the divergence and the convergence of the options. A course and limits are
+    fractions of a width ``wider`` than the frames, because these have bars.
     """
 
-    def __init__(self, options: StereoOptions, fps: float, course: Course | None = None):
-        self.options, self.plane, self.course = options, ScreenPlane(fps), course
+    def __init__(self, options: StereoOptions, fps: float, course: Course | None = None, wider: float = 1.0):
+        self.options, self.plane, self.course, self.wider = options, ScreenPlane(fps), course, wider
         self._resize = Resizer()
 
     def __call__(self, depths: Tensor, images: Tensor) -> Tensor:
@@ -50,7 +51,8 @@ class Parallax:
                 scale_foreground(part, options.foreground_scale) for part in (depths, fixed, sized)
             )
         if self.course:
-            strength, offset = self.course.take(len(depths)).to(sized.device).mul(width / 100).unbind(-1)
+            percent = self.wider * width / 100
+            strength, offset = self.course.take(len(depths)).to(sized.device).mul(percent).unbind(-1)
             parallax = sized[..., 0] * strength[:, None, None] - offset[:, None, None]
         else:
             automatic = options.convergence_mode == "auto"
@@ -59,7 +61,7 @@ class Parallax:
             )
             parallax = (sized[..., 0] - planes[:, None, None]) * (options.divergence / 100 * width)
         if limits := limits_of(options):
-            parallax = soft_clamp(parallax, *(limit * width for limit in limits))
+            parallax = soft_clamp(parallax, *(limit * self.wider * width for limit in limits))
         if options.border:
             parallax = parallax * border_ramp(width, ramp_share(options) * width, parallax.device)
         return parallax
@@ -76,19 +78,25 @@ class Parallax:
         return self._resize(depths, height, width, "bilinear")
 
 
-def course_of(options: StereoOptions, shot: Shot) -> Course | None:
-    """Return the course of a shot by the options' plan; None if there is none and strength is set by hand.
+class Courses:
+    """The courses of shots by the options' plan, which is read once for all of them."""
 
-    Raise ValueError if a plan is needed.
-    """
-    if not options.plan.strip():
-        if options.strength == BY_HAND:
+    def __init__(self, options: StereoOptions):
+        self._shots, self._by_hand = parsed(options.plan), options.strength == BY_HAND
+
+    def of(self, shot: Shot) -> Course | None:
+        """Return that of a shot; None if there is no plan and strength is set by hand.
+
+        Raise ValueError if a plan is needed.
+        """
+        if self._shots:
+            return Course(self._shots, shot)
+        if self._by_hand:
             return None
         raise ValueError(
             "Stereo's strength is found by looking ahead, which is not possible here. Set strength to by "
             "hand, or write a plan."
         )
-    return Course(parsed(options.plan), shot)
 
 
 def limits_of(options: StereoOptions) -> tuple[float, float] | None:

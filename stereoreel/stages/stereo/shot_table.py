@@ -27,6 +27,7 @@ STRONGEST = 40.0
 PLANES = (-5.0, 6.0)
 SECONDS = 1.0  # in which a shot eases, at most half of it
 COLUMNS = ("shot", "strength", "convergence")
+DIGITS = 15  # of a frame number
 ENDS = ("first_strength", "first_convergence", "last_strength", "last_convergence")
 
 
@@ -64,13 +65,13 @@ def _numbers(setting: Setting) -> tuple[str, str]:
 def parsed(text: str) -> tuple[PlannedShot, ...]:
     """Return the shots of a table, none of an empty one; a header and empty lines are skipped.
 
+    Semicolons or tabs may separate the cells, with decimal commas, as spreadsheets of many countries write.
     Raise ValueError, with the line, for anything that is no such table.
     """
-    rows = [
-        (number, [cell.strip() for cell in row])
-        for number, row in enumerate(csv.reader(StringIO(text.strip("\ufeff"))), 1)
-        if any(cell.strip() for cell in row)
-    ]
+    separator = next((one for one in ";\t" if one in text), ",")
+    lines = enumerate(text.strip("\ufeff").splitlines(), 1)
+    rows = [(number, _cells(number, line, separator)) for number, line in lines]
+    rows = [(number, cells) for number, cells in rows if any(cells)]
     if rows and rows[0][1][0].lower() == COLUMNS[0]:
         rows = rows[1:]
     elif not rows and text.strip():
@@ -89,9 +90,21 @@ def parsed(text: str) -> tuple[PlannedShot, ...]:
     return shots
 
 
+def _cells(number: int, line: str, separator: str) -> list[str]:
+    try:
+        [row] = csv.reader([line], delimiter=separator) if line else [[]]
+    except csv.Error:
+        raise ValueError(f"Line {number} of the plan is not CSV: {shown(line)}. Correct it.") from None
+    return [cell.strip().replace(",", ".") for cell in row]
+
+
 def _shot(number: int, cells: list[str]) -> PlannedShot:
     filled = cells + [""] * (len(COLUMNS) + len(ENDS) - len(cells))
-    if len(cells) < len(COLUMNS) or len(filled) > len(COLUMNS) + len(ENDS) or not cells[0].isdecimal():
+    if (
+        len(cells) < len(COLUMNS)
+        or len(filled) > len(COLUMNS) + len(ENDS)
+        or not (cells[0].isdecimal() and len(cells[0]) <= DIGITS)
+    ):
         raise ValueError(
             f"Line {number} of the plan is {shown(','.join(cells))}. Write the first frame of a shot, its "
             "strength and its convergence, such as 48,2.5,0.4."
@@ -123,7 +136,7 @@ class Course:
     """The settings of one shot's frames, in order, from the plan of its clip."""
 
     def __init__(self, shots: Sequence[PlannedShot], shot: Shot):
-        number = bisect_right([one.start for one in shots], shot.start) - 1
+        number = bisect_right(shots, shot.start, key=lambda one: one.start) - 1
         self.shot, self.place = shots[number], shot.start
         self.stop = shots[number + 1].start if number + 1 < len(shots) else shot.info.frames
         self.reach = min(SECONDS * float(shot.info.fps), (self.stop - self.shot.start) / 2)

@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from stereoreel.core.options import resolve
 from stereoreel.core.transforms import Recut
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo.comfort import SCREENS, STRENGTHS, Screen
+from stereoreel.stages.stereo.curves import MIDDLE, Curves
 from stereoreel.stages.stereo.score import BORDERLINE, SAFE, UNSAFE, Moment, moment, score
 from stereoreel.viewing import comfort
 
@@ -152,3 +154,16 @@ def test_cuts_are_counted_in_all_of_the_film_where_there_are_more_than_samples()
     frames = comfort.sampled(info, 12)
     assert len(frames) <= 36 and sum(cut - 1 in frames for cut in info.cuts if cut in frames) >= 12
     assert comfort.sampled(ClipInfo(64, 48, Fraction(25), 5), 12) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("cuts", [3, 1499])
+def test_cuts_do_not_hide_the_curve(cuts):
+    info = ClipInfo(64, 48, Fraction(25), 3000, cuts=tuple(range(2, 2 + 2 * cuts, 2)))
+    curves = Curves([Moment(number, -0.01, 0.01, 0.02, 0.0) for number in range(3000)], info, SCREENS["tv"])
+    seen = np.asarray(curves.draw(1400))
+    assert (seen == MIDDLE).all(-1).sum() > 1000
+
+
+def test_times_are_rounded_to_whole_minutes():
+    info = ClipInfo(64, 48, Fraction(25), 3000)
+    assert Curves([], info, SCREENS["tv"]).caption(2999) == "2:00.0, frame 2999"

@@ -15,9 +15,11 @@ from stereoreel.core.transforms import Recut
 from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages import stereo
+from stereoreel.stages.stereo import look_ahead as look_ahead_module
+from stereoreel.stages.stereo import parallax, shot_table
 from stereoreel.stages.stereo.comfort import STRENGTHS, screen_of
 from stereoreel.stages.stereo.look_ahead import excerpts
-from stereoreel.stages.stereo.parallax import Parallax, course_of, limits_of
+from stereoreel.stages.stereo.parallax import Courses, Parallax, limits_of
 from stereoreel.stages.stereo.shot_table import Course, PlannedShot, Setting, parsed, written
 
 TABLE = "shot,strength,convergence\n0,2,0.5\n40,4,0.25,3,0.5,,\n"
@@ -41,6 +43,19 @@ def test_table_is_read_and_written():
     assert parsed("\ufeff0;2".replace(";", ",") + ",0.5\r\n\r\n")[0].body == Setting(2.0, 0.5)
 
 
+@pytest.mark.parametrize("text", [
+    "shot;strength;convergence\n0;2,5;0,25\n40;3;0,5\n",
+    "shot\tstrength\tconvergence\r\n0\t2,5\t0,25\r\n40\t3\t0,5\r\n",
+    'shot,strength,convergence\n0,"2,5","0,25"\n40,3,"0,5"\n',
+    "shot,strength,convergence\r0,2.5,0.25\r40,3,0.5\r",
+])  # fmt: skip
+def test_tables_of_spreadsheets_are_read(text):
+    assert [(shot.start, shot.body) for shot in parsed(text)] == [
+        (0, Setting(2.5, 0.25)),
+        (40, Setting(3.0, 0.5)),
+    ]
+
+
 @pytest.mark.parametrize(("text", "said"), [
     ("0,2", "Line 1 of the plan is '0,2'. Write the first frame of a shot"),
     ("shot,strength,convergence\n0,2,0.5\nnine,2,0.5", "Line 3 of the plan is 'nine,2,0.5'"),
@@ -53,6 +68,8 @@ def test_table_is_read_and_written():
     ("3,2,0.5", "begins with frame 3"),
     ("0,2,0.5\n9,2,0.5\n9,2,0.5", "Line 3 of the plan has frame 9 after frame 9"),
     ("shot,strength,convergence", "holds no shots"),
+    ("0,2,0.5\n" + "9" * 5000 + ",2,0.5", "Line 2 of the plan is '999"),
+    ("0,2," + "9" * 200000, "Line 1 of the plan is not CSV"),
 ])  # fmt: skip
 def test_bad_tables_are_refused_in_a_sentence(text, said):
     with pytest.raises(ValueError, match=said):
@@ -103,7 +120,7 @@ def parallaxes(pair: Clip, depth: torch.Tensor) -> list[torch.Tensor]:
     """Return the parallax of every shot, in fractions of the width, as the stage renders it."""
     options, found = pair.maker.recipe.settings, []
     for start, stop in pair.info.shots:
-        own = course_of(options, Shot(start, pair.info))
+        own = Courses(options).of(Shot(start, pair.info))
         part = depth[start:stop]
         found.append(Parallax(options, float(FPS), own)(part, part.expand(-1, -1, -1, 3)) / depth.shape[2])
     return found
@@ -190,6 +207,18 @@ def test_one_plan_serves_every_pull_of_a_clip_and_its_excerpts(tensor_clip, host
     assert pair.maker.recipe.settings.plan is plan
 
 
+def test_excerpts_are_not_counted_as_shots(host, caplog):
+    clip = stereoreel.from_tensor(
+        torch.rand(1, 40, 64, 3).expand(9, -1, -1, -1).contiguous(), FPS, cuts=False
+    )
+    pair = stereoreel.stereo(clip, stereoreel.depth(clip, model="builtin"), strength="normal")
+    with caplog.at_level("INFO", "stereoreel.core.meter"):
+        frames(pair, host)
+    assert [line for line in caplog.messages if "without camera motion" in line] == [
+        "Estimate Depth: 1 shot(s) without camera motion: layout prior only"
+    ]
+
+
 def test_a_plan_by_hand_is_obeyed_with_and_without_a_strength(host):
     clip, depth = film(*FILM[:2])
     table = f"0,1.5,0.25\n{LENGTH},3,0.75\n"
@@ -216,6 +245,19 @@ def test_strength_needs_a_clip_to_look_ahead_in(host, tensor_clip):
     pair = apply(Plan("stereo", {"strength": "normal"}, "Stereo"), clip, depth)["clip"]
     with pytest.raises(ValueError, match="Set strength to by hand, or write a plan"):
         frames(pair, host)
+
+
+def test_many_shots_cost_no_more_with_a_plan_each(host, monkeypatch):
+    calls, parse = [], shot_table.parsed
+    for module in (parallax, look_ahead_module, stereo):
+        monkeypatch.setattr(module, "parsed", lambda text: (calls.append(1) if text else 0) or parse(text))
+    counts = []
+    for shots in (2, 40):
+        clip, depth = film(*[torch.rand(2, 8, 16, 1)] * shots)
+        frames(stereoreel.stereo(clip, depth, strength="normal"), host)
+        counts.append(len(calls))
+        calls.clear()
+    assert counts[0] == counts[1]
 
 
 def test_excerpts_are_few_and_include_both_ends():
