@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -311,3 +312,17 @@ def test_chunk_on_a_gpu_waits_for_the_stream_that_computes_it(told, monkeypatch)
         handed.taken().add_(1)
         del handed  # its memory returns to the other stream, which raises if this one may still use it
         torch.empty(1, device=cuda_stand_in.CUDA)
+
+
+def test_stages_on_a_gpu_share_a_stream_if_they_share_a_network(monkeypatch):
+    """Only the host takes turns: the GPU may still be busy with the one stage's work as the other begins."""
+    with cuda_stand_in.device(monkeypatch):
+        made = pipeline.Pipeline(cuda_stand_in.CUDA)
+        for nets in ({1}, {2}, {1, 3}):
+            work = SimpleNamespace(label="", owns=lambda nets=nets: frozenset(nets))
+            pipeline.StageThread(made, work)
+        streams = []
+        for thread in made.threads:
+            with thread.stream():
+                streams.append(torch.cuda.current_stream())
+        assert streams[2] is streams[0] and streams[1] is not streams[0]
