@@ -177,15 +177,21 @@ class Pipeline:
 
 
 class StageThread:
-    """One stage in a thread of its own; on a GPU, with a stream of its own."""
+    """One stage in a thread of its own; on a GPU, with a stream of its own.
+
+    Stages that share a network share the stream too: the next one may launch work while the GPU is still busy
+    with the last one's, in the same recorded graph.
+    """
 
     def __init__(self, pipeline: Pipeline, work: Work):
         self.work, self.owns = work, work.owns()
         self.ended = False
         self.error: BaseException | None = None
         self._pipeline = pipeline
-        on_gpu = pipeline.device.type == "cuda"
-        self._stream = torch.cuda.Stream(pipeline.device) if on_gpu else None
+        self._stream: torch.cuda.Stream | None = None
+        if pipeline.device.type == "cuda":
+            sharing = (one._stream for one in pipeline.threads if not one.owns.isdisjoint(self.owns))
+            self._stream = next(sharing, None) or torch.cuda.Stream(pipeline.device)
         context = contextvars.copy_context()
         self._thread = threading.Thread(
             target=context.run, args=(self._run,), name=f"stereoreel-stage {work.label}"

@@ -194,7 +194,10 @@ class _Reader:
     @property
     def ready(self) -> int:
         """The number of frames in the chunk that is read next; 0 if none waits."""
-        return self.waiting[0].chunk.shape[TIME] if self.waiting else 0
+        try:
+            return self.waiting[0].chunk.shape[TIME]
+        except IndexError:  # not asked before: the thread that reads may take it between the two
+            return 0
 
     @property
     def buffered(self) -> int:
@@ -313,11 +316,15 @@ class _Producer:
         return self.make()
 
     def lacking(self) -> _Producer | None:
-        """Return the producer of an input that holds no chunk yet, or less of it than the first one."""
+        """Return the producer of an input that holds no chunk yet, or less of it than the first one.
+
+        One with a thread is left to that.
+        """
         due = 1
         for reader in self.inputs:
-            if reader.buffered < due and not reader.producer.ended:
-                return reader.producer
+            source = reader.producer
+            if reader.buffered < due and not source.ended and source.thread is None:
+                return source
             due = min(self.most, self.inputs[0].ready)
         return None
 

@@ -1,8 +1,9 @@
 """Conversion between RGB and the planes of a video file where the frames are, for frames on a GPU.
 
 It equals swscale's conversion of ``colour.from_rgb`` and ``colour.to_rgb`` to within rounding: the same
-matrices, ranges and filters. Chroma lies in the middle between the pixels that share it, is averaged from two
-columns, and follows swscale's bicubic filter everywhere else.
+matrices, ranges and filters. Chroma is made in the middle between the pixels that share it, averaged from two
+columns, and read from where the file has it; swscale's bicubic filter is followed everywhere else. At the
+edges of a frame swscale's filter is another, so that noise differs by a few codes in the outermost columns.
 """
 
 from __future__ import annotations
@@ -28,19 +29,24 @@ def _cubic(distance: float) -> float:
     return -0.6 * x**3 + 3 * x**2 - 4.8 * x + 2.4 if x < 2 else 0.0
 
 
-# of eight lines, for one between the fourth and the fifth; and of the four around a line, a quarter away
+# of eight lines, for one between the fourth and the fifth
 SHRINKING = [_cubic((place - 3.5) / 2) / 2 for place in range(8)]
-GROWING = [_cubic(place - 1.25) for place in range(4)]
+MIDDLE = 0.5
 
 
 @dataclass(frozen=True)
 class PlaneFormat:
-    """How a pixel format stores YUV: bits, pixels that share chroma, one plane for both kinds of chroma."""
+    """How a pixel format stores YUV: bits, pixels that share chroma, one plane for both kinds of chroma.
+
+    ``siting`` is where chroma lies among the pixels that share it, across and down: 0 at the first, 1 at the
+    last.
+    """
 
     bits: int
     across: int
     down: int
     joined: bool = False
+    siting: tuple[float, float] = (MIDDLE, MIDDLE)
 
     @classmethod
     def named(cls, name: str) -> PlaneFormat | None:
@@ -141,12 +147,12 @@ def from_planes(values: Tensor, space: int, form: PlaneFormat, full_range: bool,
     black, span, swing = _ranges(form.bits, full_range)
     red, blue = LUMA[space]
     apart = [_codes(plane, form) for plane in (chroma[0].unbind(-1) if form.joined else chroma)]
+    if form.across == 2:  # swscale has no codes beyond the highest, but some below the lowest
+        apart = [_more(plane, 1, form.siting[0]).clamp_(max=1 << form.bits) for plane in apart]
+    if form.down == 2:
+        apart = [_more(plane, 0, form.siting[1]) for plane in apart]
     middle = 1 << (form.bits - 1)
     apart = [plane.sub_(middle).mul_(1 / swing) for plane in apart]
-    if form.down == 2:
-        apart = [_more(plane, 0) for plane in apart]
-    if form.across == 2:
-        apart = [_more(plane, 1) for plane in apart]
     bright = _codes(luma, form).sub_(black).mul_(1 / span)
     of_blue, of_red = apart
     green = 1 - red - blue
@@ -163,12 +169,17 @@ def _codes(plane: Tensor, form: PlaneFormat) -> Tensor:
     return plane.float()
 
 
-def _more(plane: Tensor, axis: int) -> Tensor:
+def _more(plane: Tensor, axis: int, siting: float) -> Tensor:
     """Return twice as many lines or columns; at the ends the last one is repeated."""
     size = plane.shape[axis]
     first, last = plane.narrow(axis, 0, 1), plane.narrow(axis, size - 1, 1)
     padded = torch.cat([first, first, plane, last, last], axis)
     taken = [padded.narrow(axis, place, size) for place in range(5)]
-    early = reduce(torch.add, [part * weight for part, weight in zip(taken, reversed(GROWING))])
-    late = reduce(torch.add, [part * weight for part, weight in zip(taken[1:], GROWING)])
+    early, late = (
+        # none where chroma lies at the pixel itself
+        reduce(torch.add, [part * weight for part, weight in zip(taken, weights) if weight])
+        for weights in (
+            [_cubic(place - 2 - (pixel - siting) / 2) for place in range(5)] for pixel in range(2)
+        )
+    )
     return torch.stack([early, late], axis + 1).flatten(axis, axis + 1)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from stereoreel.core.clip import apply
 from stereoreel.core.meter import Meter
 from stereoreel.core.per_eye import gathered
 from stereoreel.core.pipeline import Handed, launched
-from stereoreel.core.pull import frames, pull
+from stereoreel.core.pull import DEEP, frames, pull
+from stereoreel.core.transforms import Crop
 from stereoreel.models.lazy_stage import Plan
 from tests.support import cuda_stand_in
 from tests.support.counting import Counting
@@ -97,6 +99,19 @@ def test_each_stage_is_at_most_one_chunk_ahead_of_its_reader(tensor_clip, host):
     time.sleep(0.1)  # long enough to run ahead
     assert (second.seen, first.seen) == (4, 6)
     running.close()
+
+
+@pytest.mark.parametrize("place", [0, 20, DEEP])
+def test_stage_with_a_thread_anywhere_in_a_deep_chain(tensor_clip, host, place):
+    clip = tensor_clip(frames=30, size=(2, 2))
+    for number in range(DEEP + 2):
+        clip = (
+            stage(lambda chunk: chunk * 0.5, clip)
+            if number == place
+            else apply(Crop(0, 0, 2, 2), clip)["clip"]
+        )
+    [found], [wanted] = all_of([clip], host), all_of([clip], host, in_turn())
+    assert len(found) == 30 and torch.equal(found, wanted)
 
 
 def wait_until(done):
@@ -297,3 +312,17 @@ def test_chunk_on_a_gpu_waits_for_the_stream_that_computes_it(told, monkeypatch)
         handed.taken().add_(1)
         del handed  # its memory returns to the other stream, which raises if this one may still use it
         torch.empty(1, device=cuda_stand_in.CUDA)
+
+
+def test_stages_on_a_gpu_share_a_stream_if_they_share_a_network(monkeypatch):
+    """Only the host takes turns: the GPU may still be busy with the one stage's work as the other begins."""
+    with cuda_stand_in.device(monkeypatch):
+        made = pipeline.Pipeline(cuda_stand_in.CUDA)
+        for nets in ({1}, {2}, {1, 3}):
+            work = SimpleNamespace(label="", owns=lambda nets=nets: frozenset(nets))
+            pipeline.StageThread(made, work)
+        streams = []
+        for thread in made.threads:
+            with thread.stream():
+                streams.append(torch.cuda.current_stream())
+        assert streams[2] is streams[0] and streams[1] is not streams[0]

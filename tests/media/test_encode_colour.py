@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from stereoreel.core.clip import Clip, ClipInfo, Color, Light
 from stereoreel.media.colour import KNOWS_2020
@@ -177,3 +178,14 @@ def test_formats_without_hdr10_metadata_keep_the_tags(tmp_path, host, name):
         FileSource(encode(tmp_path, torch.rand(2, 64, 64, 3), format="hevc"), cuts=False).info.color
         == Color()
     )
+
+
+@pytest.mark.parametrize("name", ["h264", "hevc"])
+def test_chroma_is_read_from_where_it_was_written(tmp_path, name, host):
+    """Untagged, readers look for it half a pixel to the left, and every generation moves it further."""
+    coarse = torch.rand(1, 3, 12, 16, generator=torch.Generator().manual_seed(0))
+    picture = F.interpolate(coarse, (72, 96), mode="bicubic").clamp(0, 1).movedim(1, -1)
+    path = encode(tmp_path, picture.expand(3, -1, -1, -1), format=name, crf=4)
+    [found] = FileSource(path, cuts=False).chunks(host, 3)
+    error = float((found[0].float() - picture[0]).square().mean())
+    assert error < 1e-4 or int(av.__version__.split(".")[0]) < KNOWS_2020  # 40 dB; untagged, 30 dB
