@@ -89,7 +89,7 @@ class Plan:
         return getattr(catalog.module(self.kind), "MASKS", ())
 
     def rate(self, frames: ClipInfo) -> Fraction | None:
-        """Return how many frames the stage makes of a second of its first input; None if as many as it has."""
+        """Return the frames that the stage makes of a second of its first input; None: as many as it has."""
         find = getattr(catalog.module(self.kind), "target_fps", None)
         return find(self.settings, frames) if find else None
 
