@@ -11,7 +11,6 @@ import dataclasses
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -21,6 +20,7 @@ from ..image.resize import resize
 from .bars import Bars, Picture, joined, resized, scaled, shot_picture
 from .clip import ClipInfo, Recipe, Shot, Source, Step
 from .per_eye import TIME, Chunk, ports
+from .timeline import position
 
 DOWN, ACROSS, SIZE = -3, -2, slice(-3, -1)  # axes of chunks
 Run = Callable[[Shot, Iterator[tuple[Tensor, ...]]], Iterator[Chunk]]
@@ -132,8 +132,8 @@ class _Surround:
 
     def _strips_of(self, numbers: range) -> list[Tensor]:
         """Return the bars around output frames of the shot: those of the source frame shown before each."""
-        port, info = next(iter(self.step.infos.items()))
-        places = [self._source(self.begins[port] + number, info) for number in numbers]
+        port = next(iter(self.step.infos))
+        places = [self._source(self.begins[port] + number) for number in numbers]
         while self.first < places[0] and len(self.waiting) > 1:
             self.waiting.popleft()
             self.first += 1
@@ -141,17 +141,12 @@ class _Surround:
         frames = [self.waiting[max(0, min(place, last) - self.first)] for place in places]
         return [torch.cat(strip, TIME) for strip in zip(*frames)]
 
-    def _source(self, number: int, info: ClipInfo) -> int:
+    def _source(self, number: int) -> int:
         """Return the source frame that is shown when an output frame is."""
-        source = self.info
-        if info.frames == source.frames:
-            return number
-        if source.times is None:
-            place = number * source.frames // info.frames
-        else:
-            when = source.times[0] + Fraction(number, info.frames) * source.duration
-            place = bisect_right(source.times, when) - 1
-        return min(max(place, self.start), self.stop - 1)
+        rate = getattr(self.step.recipe, "rate", None)
+        if rate is None or (fps := rate(self.info)) is None:
+            return min(max(number, self.start), self.stop - 1)
+        return position(number, self.start, self.stop, self.info, fps)[0]
 
 
 def _inside(frames: Tensor, picture: Picture) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,6 +88,11 @@ class Plan:
         """The outputs that say where something is, and so nothing in bars."""
         return getattr(catalog.module(self.kind), "MASKS", ())
 
+    def rate(self, frames: ClipInfo) -> Fraction | None:
+        """Return the frames that the stage makes of a second of its first input; None: as many as it has."""
+        find = getattr(catalog.module(self.kind), "target_fps", None)
+        return find(self.settings, frames) if find else None
+
     @property
     def loops(self) -> bool:
         """Whether the stage leads from the last frame to the first."""
@@ -128,6 +134,9 @@ class KeptPlan:
     @property
     def masks(self) -> tuple[str, ...]:
         return self.plan.masks
+
+    def rate(self, frames: ClipInfo) -> Fraction | None:
+        return self.plan.rate(frames)
 
     @property
     def label(self) -> str:

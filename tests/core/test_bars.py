@@ -1,5 +1,7 @@
 """Stages see the picture only: its bars come back as they were, at screen depth."""
 
+from fractions import Fraction
+
 import pytest
 import torch
 
@@ -131,10 +133,11 @@ def test_interpolated_frames_show_the_bars_of_the_frame_before_them(options, let
     made = stage("interpolate", clip, stage("depth", clip)["clip"], **options)
     moved, depth = made["clip"], made["depth"]
     result, (cut,) = frames(moved, host, 3), moved.info.cuts
+    fps = Fraction(options.get("target_fps", clip.info.fps * options.get("multiplier", 2)))
     assert moved.info.bars == depth.info.bars == (Bars(0, TOP, BOTTOM), Bars(cut, 3, 3, LEFT, LEFT))
     for number, frame in enumerate(result):
         first, last = (0, 5) if number < cut else (6, 10)
-        source = min(max(number * 11 // len(result), first), last)
+        source = min(max(int(number * clip.info.fps / fps), first), last)
         assert torch.equal(frame[:3], images[source, :3]), number
     assert frames(depth, host).shape[0] == len(result)
 

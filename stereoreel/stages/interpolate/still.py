@@ -15,9 +15,9 @@ from .scrolling import along, shifted, speeds
 SIDE = 512  # largest side on which to compare
 EQUAL, MOVED = 6, 24  # levels: difference of a still pixel at most; difference along the motion at least
 EDGE = 160  # least Sobel slope, eight times the levels per pixel, of an edge whose rest is evidence
-FOLLOWS = 1.0  # pixels of motion that a pixel follows, if it is equal along it
 ALIKE = 0.25  # part of the slope by which it may change
-BETTER = 0.9  # part of the flow's error that the error at a speed may be, of what scrolls at that speed
+BETTER, MUCH_BETTER = 0.9, 0.5  # part of the flow's error that may be left of what scrolls, and of what stays
+ON, ASIDE = 0.5, 15  # of what scrolls: least part of its strokes, and pixels beside them
 JOINED = 5  # least such pixels in a square of ``SQUARE``; chance makes single ones
 SQUARE = 7
 FEWEST = 40  # least such pixels in a frame
@@ -41,17 +41,25 @@ class Layer(NamedTuple):
 
 def layers(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> list[Layer]:
     """Return what stands still over motion, and what scrolls over it; see ``still_pixels``."""
-    found: list[Layer] = []
-    for speed in ((0.0, 0.0), *speeds(first, second, motion)):
+    scrolling: Layer | None = None
+    for speed in speeds(first, second, motion):
         part = still_pixels(first, second, motion, speed)
-        if part is not None and any(speed):
-            for other in found:
-                part = np.minimum(part, 1 - other.part)
-        if part is not None:
-            found.append(Layer(part, speed))
-            if any(speed):
-                break
-    return found
+        if part is not None and (scrolling is None or part.sum() > scrolling.part.sum()):
+            scrolling = Layer(part, speed)
+    part = still_pixels(first, second, motion)
+    if scrolling is None:
+        return [] if part is None else [Layer(part, (0.0, 0.0))]
+    if part is not None:
+        part[_crossed(scrolling)] = 0
+    return [scrolling] if part is None or not part.any() else [Layer(part, (0.0, 0.0)), scrolling]
+
+
+def _crossed(layer: Layer) -> tuple[slice, slice]:
+    """Return the rows and columns that the layer scrolls through; letters of it are like each other there."""
+    axis = 0 if layer.speed[1] else 1
+    lines = np.flatnonzero((layer.part > ON).any(axis))
+    band = slice(max(0, lines[0] - ASIDE), lines[-1] + 1 + ASIDE) if lines.size else slice(0)
+    return (slice(None), band) if axis == 0 else (band, slice(None))
 
 
 def still_pixels(
@@ -89,10 +97,7 @@ def still_pixels(
     seeds[cv2.resize(moving.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) == 0] = False
     seeds &= _same_edges(first, second)
     if not any(speed):
-        # letters that scroll are like each other, so that some seem to stay
-        pace = np.hypot(*np.moveaxis(flow, -1, 0)) * (width / flow.shape[1])
-        follows = cv2.resize(pace, size, interpolation=cv2.INTER_LINEAR) >= FOLLOWS
-        seeds &= ~(follows & (by_flow <= EQUAL))
+        seeds &= by_flow > EQUAL  # what the flow explains needs no layer
     if np.count_nonzero(seeds) < FEWEST:
         return None
     shift = cv2.resize(mean * cells, size, interpolation=cv2.INTER_LINEAR)
@@ -103,10 +108,10 @@ def still_pixels(
     grown = seeds.astype(np.uint8)
     for _ in range(3):  # into the inside of letters
         grown = np.where(equal, cv2.dilate(grown, np.ones((3, 3), np.uint8)), 0).astype(np.uint8)
-    if any(speed):
-        grown[cv2.blur(apart.astype(np.float32), (SQUARE, SQUARE)) >= BETTER * by_flow] = 0
-        if np.count_nonzero(grown) < FEWEST:
-            return None
+    better = BETTER if any(speed) else MUCH_BETTER
+    grown[cv2.blur(apart.astype(np.float32), (SQUARE, SQUARE)) >= better * by_flow] = 0
+    if np.count_nonzero(grown) < FEWEST:
+        return None
     # the soft edges of letters mix with what moves behind them
     part = cv2.blur(cv2.dilate(grown, np.ones((3, 3), np.uint8)).astype(np.float32), (3, 3))
     return (

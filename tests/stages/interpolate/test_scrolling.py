@@ -36,15 +36,16 @@ def test_speed_is_found_to_a_tenth_of_a_pixel(overlay, camera, speed):
     np.testing.assert_allclose(layer.speed, speed, atol=0.1)
 
 
-def errors(overlay: Overlay, camera: Camera) -> tuple[float, float]:
-    """Return the PSNR of the frame between two, in dB, with and without layers."""
+def errors(overlay: Overlay, camera: Camera, strokes: bool = False) -> tuple[float, float]:
+    """Return the PSNR of the frame between two, or of the strokes in it, in dB, with and without layers."""
     frames = three(overlay, camera)
+    shown = overlay.at(2.5, WIDTH, HEIGHT)[1] > 0.5 if strokes else slice(None)
     first, truth, second = frames.numpy()
     motion = measure(*grayscale(frames[[0, 2]]), "medium")
     made = (
         compose(first, second, project(motion._replace(layers=layers), 0.5)) for layers in (motion.layers, ())
     )
-    with_layers, without = (-10 * float(np.log10(np.square(one - truth).mean())) for one in made)
+    with_layers, without = (-10 * float(np.log10(np.square(one - truth)[shown].mean())) for one in made)
     return with_layers, without
 
 
@@ -56,6 +57,15 @@ def test_credits_between_frames_are_close_to_the_truth(camera):
 def test_news_between_frames_does_not_follow_the_picture_behind_it():
     with_layers, without = errors(news(), Camera(truck=(3.0, 0.0)))
     assert with_layers >= 35 and with_layers > without + 6
+
+
+@pytest.mark.parametrize("camera", [Camera(), Camera(truck=(3.0, 0.0)), Camera(pan=(-2.5, 0.4))])
+@pytest.mark.parametrize(("size", "speed"), [(0.09, 4.33), (0.09, 7.2), (0.06, 4.33)])
+def test_layers_make_credits_never_worse(size, speed, camera):
+    overlay = credits(WIDTH, HEIGHT, speed, size=size)
+    for strokes in (False, True):
+        with_layers, without = errors(overlay, camera, strokes)
+        assert with_layers >= without - 0.25
 
 
 @pytest.mark.parametrize("camera", [Camera(truck=(3.0, 0.0)), Camera(pan=(-3.0, 0.0)), Camera()])
