@@ -2,7 +2,7 @@
 
 A stroke of it differs from both of its sides, and keeps its place to a fraction of a pixel, or its speed,
 while the picture under it moves. What a camera sees moves with the camera, so a sign in the scene is not
-text. In a shot without motion everything keeps its place: text is then found only if it appears at once, and
+text. In a shot without motion everything keeps its place: text is then found only if it appears suddenly, and
 nothing else changes.
 """
 
@@ -303,7 +303,7 @@ class TextFinder:
         return still(lumas, part) and (printed(lumas, part) or transparent(lumas, part))
 
     def _appears(self, box: Box, part: np.ndarray, keys: list[_Key]) -> bool:
-        """Return whether a block appears at once, while nothing else changes."""
+        """Return whether a block appears suddenly, while nothing else changes."""
         import cv2
 
         window, before, first = _window(box), self._before, keys[0]

@@ -23,7 +23,7 @@ BEFORE = 0.004  # depth by which a plane is in front
 STEP = 0.004  # of the depth range that a plane comes forward per frame, unless it must be faster
 EASE = 12  # frames in which a plane appears if its text was there already
 GROWN = 2  # pixels of the reduced frame around strokes that are on their plane too
-SAMPLES = 2000  # pixels of a block that are looked at
+SAMPLES = 2000  # pixels of a block that are sampled
 
 
 @dataclass
