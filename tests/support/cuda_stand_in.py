@@ -5,8 +5,8 @@ freed while another stream may still use it, if devices or dtypes are mixed, or 
 lists the copies that would block.
 
 ``counted`` measures a piece of work: launches, bytes across the bus, memory that torch's pools would have to
-ask the driver for, and waits of the host. With ``answer`` set, reading a value is such a wait instead of an
-error, unless the value has arrived by a copy whose event the host has waited for.
+ask the driver for, and waits of the host. With a function ``answer``, reading a value is such a wait instead
+of an error, unless the value has arrived by a copy whose event the host has waited for.
 """
 
 import math
@@ -25,10 +25,10 @@ from torch.utils._pytree import tree_leaves
 
 CUDA = torch.device("cuda", 0)
 BLOCK = 512  # bytes: torch's pools hand out multiples
-# operations that read a value, and what makes an answer of their kind
+# operations that read a value, and the dtype of what they read
 READING = {
-    torch.ops.aten._local_scalar_dense.default: lambda answer: answer,
-    torch.ops.aten.equal.default: bool,
+    torch.ops.aten._local_scalar_dense.default: lambda tensor: tensor.dtype,
+    torch.ops.aten.equal.default: lambda tensor: torch.bool,
 }
 
 
@@ -126,7 +126,7 @@ class Device(TorchDispatchMode):
             0,
             0,
         )
-        self.answer = None  # what every value that the host reads shall be
+        self.answer = None  # what every value that the host reads shall be, by its dtype
         self.reached = Counter()  # how far the host knows the streams to be
         self.passing = set()  # keys of the places that may be given back
         self.launched = Counter()  # by the operations' names
@@ -156,7 +156,7 @@ class Device(TorchDispatchMode):
             self.read(function, args[0])
             with suppress(DataDependentOutputException):  # a constant
                 return function(*args)
-            return READING[function](self.answer)
+            return self.answer(READING[function](args[0]))
         leaves = tree_leaves((args, kwargs))
         given = [one for one in leaves if isinstance(one, torch.Tensor)]
         made = function(*args, **kwargs)
@@ -312,6 +312,11 @@ def reach(tensor):
 
 def key(tensor):
     return tensor.untyped_storage()._cdata
+
+
+def usual(dtype):
+    """Return the answer of ordinary pictures: they have contrast, and nothing is equal, dark or broken."""
+    return dtype.is_floating_point
 
 
 @contextmanager
