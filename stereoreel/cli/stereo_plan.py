@@ -44,7 +44,7 @@ def given(graph: Graph, path: Path | None) -> Graph:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
-            raise ValueError("this file is no text. Save the table as CSV in UTF-8.") from None
+            raise ValueError("this file is not text. Save the table as CSV in UTF-8.") from None
         if not text.strip():
             raise ValueError("this file is empty. Write a plan of shots with --write-stereo-plan.")
     with naming("--stereo-plan"):

@@ -108,7 +108,7 @@ class Meter:
                 self._at_work.append(stack[-1].label)
 
     def _synchronize(self) -> None:
-        """Wait until the stage's work is done, if it goes on elsewhere."""
+        """Wait until the stage's work is done, if it continues elsewhere."""
 
 
 @dataclass

@@ -218,7 +218,7 @@ class StageThread:
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
     def wake(self) -> None:
-        """Tell the other threads that a chunk was handed over or read."""
+        """Notify the other threads that a chunk was handed over or read."""
         with self._pipeline.changed:
             self._pipeline.changed.notify_all()
 

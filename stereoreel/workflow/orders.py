@@ -20,9 +20,10 @@ BUNDLED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "clean_source": (
         ("extract", "interpolate", "upscale", "depth", "stereo", "encode"),
-        "**For a clean source: interpolate first, upscale directly before depth.**\n\n"
+        "**For a clean source without RIFE: interpolate first, upscale directly before depth.**\n\n"
         "Motion is estimated on a quarter of the pixels, so this is cheaper than the default order; "
-        "depth still sees the upscaled frames.",
+        "depth still sees the upscaled frames. RIFE finds motion better in upscaled frames: with it, "
+        "use the default order.",
     ),
     "upscale_last": (
         ("extract", "interpolate", "depth", "stereo", "upscale", "encode"),

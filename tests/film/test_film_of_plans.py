@@ -116,7 +116,7 @@ def test_plan_is_written_edited_and_obeyed_in_the_terminal(video, tmp_path, caps
     ("0,2", "Line 1 of the plan is '0,2'."),
     ("0,2,0.5\n3,2,0.5", "The plan has a shot at frame 3, but no shot begins there"),
     (" \n", "this file is empty"),
-    (b"\xff\xfe0", "this file is no text"),
+    (b"\xff\xfe0", "this file is not text"),
     (None, "plan.csv"),
 ])  # fmt: skip
 def test_bad_plan_gets_a_sentence_and_leaves_nothing(video, tmp_path, capsys, text, said):

@@ -16,8 +16,9 @@ from functools import cache
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
@@ -342,5 +343,14 @@ def device(monkeypatch):
     monkeypatch.setattr(
         torch.Tensor, "record_stream", lambda tensor, stream: made.place(tensor).recorded.add(stream)
     )
+    numpy = torch.Tensor.numpy
+
+    def values(tensor):
+        if not isinstance(tensor, FakeTensor):
+            return numpy(tensor)
+        made.read("numpy", tensor)
+        return np.full(tensor.shape, made.answer, str(tensor.dtype).removeprefix("torch."))
+
+    monkeypatch.setattr(torch.Tensor, "numpy", values)
     with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=False), made:
         yield made

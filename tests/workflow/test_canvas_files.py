@@ -89,6 +89,15 @@ def test_canvas_files_are_rendered_from_the_api_files(name):
     assert shown(name) == render(workflow.read(API[name]), name), STALE
 
 
+@pytest.mark.parametrize("name", API)
+def test_api_files_name_every_widget(name):
+    """So that a bundled workflow shows what it sets, however many options have been added since."""
+    nodes = [node for node in workflow.read(API[name]).values() if node["class_type"] in BY_ID]
+    assert nodes
+    for node in nodes:
+        assert {option.name for option in BY_ID[node["class_type"]].options} <= set(node["inputs"])
+
+
 def test_the_first_workflow_is_four_nodes_and_two_seconds():
     graph = workflow.read(API["start"])
     assert [BY_ID[node["class_type"]].kind for node in graph.values()] == [

@@ -13,15 +13,17 @@ from torch import Tensor
 from ...core.clip import ClipInfo, Shot, Stage
 from ...core.per_eye import ports
 from ...core.transforms import Weightless
-from ...image.burned_text import Shown, TextFinder, frame_luma
+from ...image.burned_text import Lumas, Shown, TextFinder, frame_luma
+from ...image.host_copy import Download, upload
 
 AHEAD = 12  # frames of depth that a plane takes into account
+ASKED = AHEAD + 1  # frames whose depth is asked for: a GPU answers while the one before them is finished
 PERCENTILE = 0.98  # of what a block covers; the nearest rest does not push it forwards
 BEFORE = 0.004  # depth by which a plane is in front
 STEP = 0.004  # of the depth range that a plane comes forward per frame, unless it must be faster
 EASE = 12  # frames in which a plane appears if its text was there already
 GROWN = 2  # pixels of the reduced frame around strokes that are on their plane too
-SAMPLES = 2000  # pixels of a block that are looked at
+SAMPLES = 2000  # pixels of a block that are sampled
 
 
 @dataclass
@@ -29,11 +31,11 @@ class Plane:
     """The plane of a block: its depth so far, and the depth of what it covers by frame."""
 
     level: float | None = None
-    covered: dict[int, float] = field(default_factory=dict)
+    covered: dict[int, Download] = field(default_factory=dict)
 
     def at(self, place: int, ahead: int) -> float:
         """Return the depth in a frame; it comes forward in time for what is covered later."""
-        seen = [self.covered[later] for later in range(place, place + ahead + 1)]
+        seen = [float(self.covered[later].wait()) for later in range(place, place + ahead + 1)]
         if self.level is None:
             self.level = max(seen)
         needed = max((wanted - self.level) / (later + 1) for later, wanted in enumerate(seen))
@@ -68,18 +70,30 @@ class TextPlanes:
         planes = _Planes(texts, depths, self.invert)
         for chunk in self.stage(shot, _watched(frames, finder, texts), *others):
             depths.extend(ports(chunk)["clip"])
-            yield from planes.ready(AHEAD)
+            yield from planes.ready(ASKED)
         texts.extend(finder.known(rest=True))
         yield from planes.ready(0)
 
 
 def _watched(frames: Iterable[Tensor], finder: TextFinder, texts: deque[list[Shown]]) -> Iterator[Tensor]:
-    """Yield the chunks, after looking for text frame by frame, so that chunks cannot matter."""
-    for chunk in frames:
-        for frame in chunk:
-            finder.add(frame_luma(frame))
+    """Yield the chunks, after looking for text frame by frame, so that chunks cannot matter.
+
+    On a GPU the lumas of a chunk are looked at when the next one comes, so that the GPU never waits.
+    """
+    pending: deque[Lumas] = deque()
+
+    def look() -> None:
+        for luma in pending.popleft():
+            finder.add(luma)
             texts.extend(finder.known())
+
+    for chunk in frames:
+        pending.append(Lumas(chunk))
+        if len(pending) > (chunk.device.type == "cuda"):
+            look()
         yield chunk
+    while pending:
+        look()
 
 
 @dataclass(frozen=True)
@@ -137,23 +151,22 @@ class _Planes:
         flat = depth.clone()
         for block in blocks:
             plane = self._planes.setdefault(block.number, Plane())
-            ahead = min(AHEAD, len(self._depths) - 1)
-            for later in range(ahead + 1):
+            for later in range(min(ASKED, len(self._depths) - 1) + 1):
                 place = self._place + later
                 if place not in plane.covered:
                     plane.covered[place] = self._covered(self._depths[later], block)
-            level = plane.at(self._place, ahead)
+            level = plane.at(self._place, min(AHEAD, len(self._depths) - 1))
             part, window = block.placed(depth.shape[0], depth.shape[1], GROWN)
             if not block.sudden:
                 part = part * min(1.0, (self._place - block.first + 1) / EASE)
             shown = 1 - level if self._invert else level
-            own = torch.from_numpy(part).to(depth.device, depth.dtype)[..., None]
+            own = upload(torch.from_numpy(part), depth.device).to(depth.dtype)[..., None]
             flat[window] = torch.lerp(depth[window], torch.full_like(own, shown), own)
         return flat
 
-    def _covered(self, depth: Tensor, block: Shown) -> float:
+    def _covered(self, depth: Tensor, block: Shown) -> Download:
         """Return the depth of all but the nearest of what a block covers."""
         index = torch.from_numpy(block.covered(depth.shape[0], depth.shape[1], SAMPLES))
-        values = depth.reshape(-1)[index.to(depth.device)].float()
+        values = depth.reshape(-1)[upload(index, depth.device)].float()
         values = 1 - values if self._invert else values
-        return float(values.sort().values[round(PERCENTILE * (len(values) - 1))])
+        return Download(values.sort().values[round(PERCENTILE * (len(values) - 1))])

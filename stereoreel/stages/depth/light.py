@@ -212,5 +212,5 @@ def _facts(pictures: Tensor) -> Tensor:
 
 
 def _seen(pictures: Tensor, facts: Download) -> Iterator[Seen]:
-    for picture, (contrast, *small) in zip(pictures, facts.wait().tolist()):
-        yield Seen(picture, np.array(small, np.float32), contrast)
+    for picture, values in zip(pictures, facts.wait().numpy()):
+        yield Seen(picture, values[1:].copy(), float(values[0]))

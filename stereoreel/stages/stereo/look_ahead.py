@@ -129,7 +129,7 @@ def _check_starts(shots: Sequence[PlannedShot], info: ClipInfo) -> None:
 
 
 def excerpts(start: int, stop: int, fps: float) -> list[int]:
-    """Return the frames of a shot that are looked at: both ends, and others evenly between."""
+    """Return the frames of a shot that are sampled: both ends, and others evenly between."""
     count = 2 + int((stop - start) / (EVERY * fps))
     return sorted({start + (stop - 1 - start) * number // (count - 1) for number in range(count)})
 
