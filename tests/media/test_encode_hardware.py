@@ -127,7 +127,7 @@ def card(monkeypatch):
 
     The first encoder is missing and the second refuses the frames.
     """
-    plain = replace(presets()["h264"], crf=None, speeds=None, passes=None, pix_fmt="nv12")
+    plain = replace(presets()["h264"], crf=None, speeds=None, passes=None, options={}, pix_fmt="nv12")
     cards = (
         replace(plain, codec="h264_of_tomorrow"),
         replace(plain, options={"x264-params": "nonsense", "preset": "none such"}),

@@ -68,10 +68,10 @@ class PlaneReader:
             probe = swscale.reformat(frame, PROBE + 2, PROBE + 2, frame.format.name, **self._same())
         height, width = probe.height, probe.width
         values = torch.empty(form.count(height, width), dtype=form.dtype)
-        noise, most = np.random.default_rng(0), (1 << form.bits) - 1
+        noise, low, high = np.random.default_rng(0), int(0.4 * (1 << form.bits)), int(0.6 * (1 << form.bits))
         for plane, place in zip(probe.planes, form.planes(values, height, width)):
             target = place.view(len(place), -1).numpy()
-            target[:] = noise.integers(0.4 * most, 0.6 * most, target.shape) << form.shift
+            target[:] = noise.integers(low, high, target.shape) << form.shift
             rows = np.frombuffer(memoryview(plane), target.dtype).reshape(plane.height, -1)
             rows[:, : target.shape[1]] = target
         deep = form.bits > 8
