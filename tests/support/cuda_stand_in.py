@@ -349,7 +349,7 @@ def device(monkeypatch):
         if not isinstance(tensor, FakeTensor):
             return numpy(tensor)
         made.read("numpy", tensor)
-        return np.full(tensor.shape, made.answer, str(tensor.dtype).removeprefix("torch."))
+        return np.full(tensor.shape, made.answer(tensor.dtype), str(tensor.dtype).removeprefix("torch."))
 
     monkeypatch.setattr(torch.Tensor, "numpy", values)
     with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=False), made:
