@@ -46,7 +46,7 @@ from stereoreel.stages.stereo.comfort import STRENGTHS, screen_of
 from stereoreel.stages.stereo.parallax import Courses, Parallax, limits_of
 
 SCREENS = ("phone", "tv", "cinema")
-QUICK = SCREENS[1:2]
+QUICK = ("tv", "normal")
 LENGTH = 40  # frames of a shot
 SIZE = (96, 176)  # of the films, rows and columns
 # what a shot shows of the scene's range of depth
@@ -85,7 +85,7 @@ def rendered(quick: bool) -> Film:
 def real(folder: Path, quick: bool) -> Film:
     """Return shots from the clips, in turn."""
     files = [folder / name for name in ("bigbuckbunny.mp4", "carphone_pristine.mp4", "bikes.mp4")] + [FILE]
-    shots: list[Tensor] = []
+    files, shots = files[:2] if quick else files, list[Tensor]()
     for place in range(1 if quick else 3):
         for file in filter(Path.is_file, files):
             clip = stereoreel.open(file)
@@ -140,13 +140,14 @@ def figures(shots: list[Tensor], limits: tuple[float, float], screen) -> dict:
     }
 
 
-def measured(which: Film, host: Headless, screens: tuple[str, ...]) -> dict:
+def measured(which: Film, host: Headless, quick: bool) -> dict:
     begun = time.process_time()
     frames, depth = pulled(which.clip, host), pulled(which.depth, host)
     whole, result = time.process_time() - begun, {}
-    for name in screens:
+    for name in QUICK[:1] if quick else SCREENS:
         screen = screen_of(name)
-        for strength, degrees in STRENGTHS.items():
+        for strength in QUICK[1:] if quick else STRENGTHS:
+            degrees = STRENGTHS[strength]
             pair = stereoreel.stereo(which.clip, which.depth, strength=strength, screen=name)
             begun = time.process_time()
             look_ahead([pair], host, lambda label, text: None)
@@ -162,12 +163,12 @@ def measured(which: Film, host: Headless, screens: tuple[str, ...]) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=Path, default=CLIPS)
-    parser.add_argument("--quick", action="store_true", help="one screen and a few shots")
+    parser.add_argument("--quick", action="store_true", help="one screen, one strength and a few shots")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     host, result = Headless("cpu"), {}
     for name, made in (("rendered", rendered), ("real", lambda quick: real(options.clips, quick))):
-        result[name] = measured(made(options.quick), host, QUICK if options.quick else SCREENS)
+        result[name] = measured(made(options.quick), host, options.quick)
         if not options.json:
             print(f"{name}\n  {'screen, strength':<22} beyond  used  least   cut   limit  seconds")
             for row, one in result[name].items():
