@@ -100,7 +100,7 @@ def scaled(picture: Picture, old: tuple[int, int], new: tuple[int, int]) -> Pict
     """Return the picture in a frame of another width and height, at the size that a stage gives it."""
     (width, height), (wide, tall) = old, new
     rows, columns = (
-        _nearest(size, end, full)
+        max(1, _nearest(size, end, full))
         for size, end, full in ((picture.height, tall, height), (picture.width, wide, width))
     )
     top = min(_nearest(picture.top, tall, height), tall - rows)

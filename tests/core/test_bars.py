@@ -198,3 +198,12 @@ def test_excerpts_and_units_show_what_the_full_pull_shows(kind, letterboxed, hos
         (result.info.bars[0],),
         (result.info.bars[1]._replace(start=0),),
     ]
+
+
+@pytest.mark.parametrize("top, bottom", [(17, 17), (35, 0), (0, 35)])
+def test_a_picture_of_one_or_two_rows_has_stereo_from_a_much_smaller_depth(top, bottom, tensor_clip, host):
+    clip = tensor_clip(barred(scene(3), top, bottom))
+    clip.maker.info = clip.info.replace(bars=(Bars(0, top, bottom),))
+    depth = tensor_clip(torch.rand(3, 3, 4, 1))
+    made = apply(Plan("stereo", {}, "Stereo"), clip, depth)["clip"]
+    assert frames(made, host).shape == (2, 3, HEIGHT, WIDTH, 3)
