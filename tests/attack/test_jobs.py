@@ -417,12 +417,23 @@ def film_command(folder: Path, video: Path) -> list[str]:
 )
 def test_impossible_cuts_are_detected_again(video, searched, tmp_path, places):
     """Cuts are detected in the source, so that the stored ones matter."""
+    detected_again(video, searched, tmp_path, lambda file, cuts, bars: [*file, places, bars])
+
+
+@pytest.mark.parametrize("bars", [[1], [[0, 1, 2, 3]], [[0, 1, 1, -1, 0]], [[0, 1.5, 1, 0, 0]], "abc", None])
+def test_impossible_bars_are_detected_again(video, searched, tmp_path, bars):
+    detected_again(video, searched, tmp_path, lambda file, cuts, _: [*file, cuts, bars])
+
+
+def detected_again(video, searched, tmp_path, changed):
+    """Run a film again whose job holds changed places; it must be as before, and so must the record."""
     frames, folder = searched
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     record = job_folder(tmp_path / "film.mp4") / "cuts.json"
     known = json.loads(record.read_text())
-    assert known[0][-1]
-    record.write_text(json.dumps([[*known[0][:-1], places]]))
+    *file, cuts, bars = known[0]
+    assert cuts
+    record.write_text(json.dumps([changed(file, cuts, bars)]))
     assert main(film_command(tmp_path, video)) == 0
     assert hashes(tmp_path / "film.mp4") == frames
     assert json.loads(record.read_text()) == known
