@@ -19,6 +19,7 @@ LINES = 64  # parts into which a row or a column is averaged: noise shrinks, a t
 DARKEST_LIT = 8.0  # grey levels (of 255) that tell a picture from its bar at least
 DARK = 48.0  # brightest level of a bar
 RESTLESS = 8.0  # by which a bar may vary, as the mean of one part
+SHORTEST = 8  # rows of a frame in which bars can be told
 SMALLEST_PICTURE = 0.25  # share of a side
 NEAR, RINGING = 8, 24  # rows next to the picture where compression rings: much, and still
 RIPPLE = 0.15  # share of the step to the picture that the latter may be
@@ -119,6 +120,8 @@ def _ends(low: np.ndarray, high: np.ndarray) -> tuple[Side, Side]:
 def _side(low: np.ndarray, high: np.ndarray) -> Side:
     """Return what the first rows are, of the extremes ``[length, lines]`` of a shot."""
     length = len(low)
+    if length < SHORTEST:
+        return Side(None, 0.0, Free(0))
     most = int(length * (1 - SMALLEST_PICTURE))
     outer = slice(0, 2)
     level = float(np.median((low[outer] + high[outer]) / 2))
@@ -126,7 +129,7 @@ def _side(low: np.ndarray, high: np.ndarray) -> Side:
     restless = float(np.quantile(away[outer], 0.8))
     # coarse coding carries a share of the picture into a thin bar
     most_restless = max(RESTLESS, RIPPLE * float(np.median(away[length // 3 : -(length // 3)])))
-    if level > DARK or restless > most_restless or length < 8:
+    if level > DARK or restless > most_restless:
         return Side(None, 0.0, Free(0))
     still = min(max(2.5, 1.6 * restless + 1), most_restless + 1)
     lit = max(2 * still, DARKEST_LIT)

@@ -116,3 +116,15 @@ def test_bars_of_one_side_need_several_shots():
     shots = [render(Barred(Margins(0, 40), seed=seed)) for seed in range(3)]
     assert found(shots[0]) == [NO_BARS]
     assert found(*shots) == [Margins(0, 40)] * 3
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("height", [1, 2, 3, 5, 8, 16])
+@pytest.mark.parametrize("width", [1, 2, 3, 8, 33])
+def test_frames_of_any_size_are_searched_without_a_warning(height, width):
+    finder = BarFinder((width, height))
+    for seed in range(4):
+        gray = np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.uint8)
+        gray[: height // 3] = 16
+        finder.add(profile(gray, 16, 235))
+    assert len(finder.margins()) == 1
