@@ -30,7 +30,7 @@ import torch
 
 from benchmarks.support import text_scenes
 from benchmarks.support.scenes import Camera, street
-from benchmarks.support.text_scenes import MOVES, Overlay, credits, laid, lettered, logo, subtitle
+from benchmarks.support.text_scenes import MOVES, Exact, Overlay, credits, laid, lettered, logo, subtitle
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.image.burned_text import TextFinder, frame_luma
 from stereoreel.image.flow import grayscale
@@ -44,21 +44,6 @@ LOOKS = (
 )  # fmt: skip
 STILLS = (Camera(), Camera(pan=(0.12, 0.07)), Camera(pan=(0.7, 0.0)), Camera(truck=(1.5, 0.0)),
           Camera(truck=(4.0, 0.5)), Camera(truck=(0.0, 2.0), zoom=1.01))  # fmt: skip
-
-
-class Exact:
-    """A depth model that knows the truth."""
-
-    joint, nets = False, ()
-
-    def __init__(self, depth: torch.Tensor):
-        self.depth = depth
-
-    def __call__(self, shot, frames):
-        place = 0
-        for chunk in frames:
-            yield self.depth[place : place + len(chunk)]
-            place += len(chunk)
 
 
 def found(frames, fps: float = 25) -> list:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.support import text_scenes
-from benchmarks.support.text_scenes import laid, subtitle
+from benchmarks.support.text_scenes import Exact, laid, subtitle
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
@@ -16,21 +16,6 @@ from stereoreel.stages.depth.burned_text import BEFORE, TextMask, TextPlanes
 WIDTH, HEIGHT, FRAMES = 480, 270, 24
 INFO = ClipInfo(WIDTH, HEIGHT, Fraction(25), FRAMES)
 pytestmark = pytest.mark.skipif(text_scenes.font_file() is None, reason="DejaVu Sans is not installed")
-
-
-class Exact:
-    """A depth model that knows the truth."""
-
-    joint, nets = False, ()
-
-    def __init__(self, depth: torch.Tensor):
-        self.depth = depth
-
-    def __call__(self, shot, frames):
-        place = 0
-        for chunk in frames:
-            yield self.depth[place : place + len(chunk)]
-            place += len(chunk)
 
 
 @lru_cache(maxsize=1)
