@@ -13,7 +13,9 @@ from torch import Tensor
 from ...core.clip import ClipInfo, Shot, Stage
 from ...core.per_eye import ports
 from ...core.transforms import Weightless
-from ...image.burned_text import Lumas, Shown, TextFinder, frame_luma
+from ...image.burned_text.block import Shown
+from ...image.burned_text.finder import TextFinder
+from ...image.burned_text.lumas import Lumas, frame_luma
 from ...image.host_copy import Download, upload
 
 AHEAD = 12  # frames of depth that a plane takes into account

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...image.burned_text import hats
+from ...image.burned_text.strokes import hats
 
 SIDE = 480  # largest side on which to search
 HIGH = np.uint8(80)  # levels; more contrast counts as this

@@ -24,9 +24,8 @@ FEWEST = 40  # least such pixels in a frame
 AROUND = 1 / 6  # of the height: side of the surroundings
 FAST = 1.5  # pixels: less motion of the surroundings cannot print twice
 SOFT = 0.05  # part of the slope by which a pixel that scrolls may differ, because it is sampled elsewhere
-MOVING = (
-    0.4  # least part of the surroundings that moves; a thin object that moves over a still wall is no wall
-)
+# least part of the surroundings that moves; a thin object that moves over a still wall is no wall
+MOVING = 0.4
 
 
 class Layer(NamedTuple):
@@ -73,42 +72,33 @@ def still_pixels(
     import cv2
 
     height, width = first.shape
-    flow = motion
-    if any(speed):
-        motion = motion - np.array(
-            [speed[0] * motion.shape[1] / width, speed[1] * motion.shape[0] / height], np.float32
-        )
-    mean, moving = _surroundings(motion, width / motion.shape[1])
+    relative = motion - np.array(speed, np.float32) * np.array(
+        [motion.shape[1] / width, motion.shape[0] / height], np.float32
+    )
+    mean, moving = _surroundings(relative, width / motion.shape[1])
     if not moving.any():
         return None
     scale = min(1.0, SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if size != (width, height):
         first, second = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (first, second))
-    by_flow = cv2.blur(along(first, second, flow).astype(np.float32), (SQUARE, SQUARE))
-    if any(speed):
+    by_flow = cv2.blur(along(first, second, motion).astype(np.float32), (SQUARE, SQUARE))
+    scrolls = any(speed)
+    if scrolls:
         second = shifted(second, (-speed[0] * size[0] / width, -speed[1] * size[1] / height))
-    cells = np.array([size[0] / motion.shape[1], size[1] / motion.shape[0]], np.float32)
     apart = cv2.absdiff(first, second)
     equal = apart <= EQUAL
-    if any(speed):
+    if scrolls:
         equal |= apart <= SOFT * _slope(first)
-    seeds = np.array(equal)
-    seeds[cv2.resize(moving.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) == 0] = False
-    seeds &= _same_edges(first, second)
-    if not any(speed):
+    seeds = equal & (cv2.resize(moving.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0)
+    if not scrolls:
         seeds &= by_flow > EQUAL  # what the flow explains needs no layer
-    if np.count_nonzero(seeds) < FEWEST:
-        return None
-    shift = cv2.resize(mean * cells, size, interpolation=cv2.INTER_LINEAR)
-    seeds &= np.maximum(_moved(first, second, shift), _moved(second, first, -shift)) >= MOVED
-    seeds &= cv2.blur(seeds.astype(np.float32), (SQUARE, SQUARE)) * SQUARE**2 >= JOINED
-    if np.count_nonzero(seeds) < FEWEST:
+    if not _evident(seeds, first, second, mean):
         return None
     grown = seeds.astype(np.uint8)
     for _ in range(3):  # into the inside of letters
         grown = np.where(equal, cv2.dilate(grown, np.ones((3, 3), np.uint8)), 0).astype(np.uint8)
-    better = BETTER if any(speed) else MUCH_BETTER
+    better = BETTER if scrolls else MUCH_BETTER
     grown[cv2.blur(apart.astype(np.float32), (SQUARE, SQUARE)) >= better * by_flow] = 0
     if np.count_nonzero(grown) < FEWEST:
         return None
@@ -117,6 +107,21 @@ def still_pixels(
     return (
         part if size == (width, height) else cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)
     )
+
+
+def _evident(seeds: np.ndarray, first: np.ndarray, second: np.ndarray, mean: np.ndarray) -> bool:
+    """Leave those of the pixels that show rest: strong edges, which motion would move; False if too few do.
+
+    ``mean`` is the motion of the surroundings ``[h, w, 2]``, in cells of its grid.
+    """
+    import cv2
+
+    seeds &= _same_edges(first, second)
+    if np.count_nonzero(seeds) < FEWEST:
+        return False
+    seeds &= np.maximum(along(first, second, mean), along(second, first, -mean)) >= MOVED
+    seeds &= cv2.blur(seeds.astype(np.float32), (SQUARE, SQUARE)) * SQUARE**2 >= JOINED
+    return bool(np.count_nonzero(seeds) >= FEWEST)
 
 
 def _surroundings(motion: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
@@ -141,22 +146,7 @@ def _same_edges(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return where both images have the same strong edge."""
     import cv2
 
-    (across, along), (across_later, along_later) = (cv2.spatialGradient(image) for image in (first, second))
-    strong = np.abs(across) + np.abs(along)
-    change = cv2.absdiff(across, across_later) + cv2.absdiff(along, along_later)
+    (x, y), (x_later, y_later) = (cv2.spatialGradient(image) for image in (first, second))
+    strong = np.abs(x) + np.abs(y)
+    change = cv2.absdiff(x, x_later) + cv2.absdiff(y, y_later)
     return (strong >= EDGE) & (change <= (ALIKE * strong).astype(np.int16))
-
-
-def _moved(image: np.ndarray, other: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Return how much the other image differs where the shift leads."""
-    import cv2
-
-    rows, columns = np.indices(image.shape, dtype=np.float32)
-    there = cv2.remap(
-        other,
-        columns + shift[..., 0],
-        rows + shift[..., 1],
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return cv2.absdiff(image, there)

@@ -6,9 +6,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from stereoreel.image.burned_text.block import Shown
+from stereoreel.image.burned_text.lumas import SIDE, Lumas, frame_luma
 
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.image.burned_text import SIDE, Lumas, Shown, frame_luma
 from stereoreel.stages.depth.burned_text import ASKED, TextPlanes, _Planes
 from tests.support import cuda_stand_in as cuda
 
@@ -68,7 +69,7 @@ def test_the_plane_of_a_block_waits_only_where_the_block_appears(device):
 
 def test_luma_is_about_that_of_frames_on_a_cpu():
     """The frames of a GPU are averaged over whole pixels, those of a CPU over parts of pixels too."""
-    from stereoreel.image.burned_text import _reduced_there
+    from stereoreel.image.burned_text.lumas import _reduced_there
 
     rows, columns = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
     frame = (

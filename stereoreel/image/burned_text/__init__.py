@@ -1,0 +1,1 @@
+"""Find text that lies over the picture, frame by frame, and what it covers."""
