@@ -90,7 +90,7 @@ def of_moge(family, side, aspect, monkeypatch):
     original = depth_3_nets.filled(packaged_depth.moge(monkeypatch, family))
     moge_nets.pinhole(packaged_depth.normalised(original))
     image = picture(aspect)
-    tokens = round((side / 14) ** 2 * max(aspect) / min(aspect))
+    tokens = round((side / 14) ** 2 * max(image.shape[:2]) / min(image.shape[:2]))
     pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
     depth = original.infer(pixels, num_tokens=tokens, use_fp16=False)["depth"]
     assert 0.2 < depth.isinf().float().mean() < 0.8
