@@ -20,8 +20,8 @@ FAST = [  # the laws hold for every stage; the other rooms take longer
     "tests/viewing",
 ]
 CHECKS = {
-    "format": ["ruff", "format", "--check", "."],
-    "lint": ["ruff", "check", "."],
+    "format": ["ruff", "format", "--no-cache", "--check", "."],
+    "lint": ["ruff", "check", "--no-cache", "."],
     "types": ["mypy"],
     "fast tests": ["pytest", "-q", "-m", "not zoo", *_environment.workers([]), *FAST],
 }

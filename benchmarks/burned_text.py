@@ -27,13 +27,13 @@ sys.path.insert(0, str(ROOT))
 import av
 import numpy as np
 import torch
-from stereoreel.image.burned_text.finder import TextFinder
-from stereoreel.image.burned_text.lumas import frame_luma
 
 from benchmarks.support import text_scenes
 from benchmarks.support.scenes import Camera, street
 from benchmarks.support.text_scenes import MOVES, Exact, Overlay, credits, laid, lettered, logo, subtitle
 from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.image.burned_text.finder import TextFinder
+from stereoreel.image.burned_text.lumas import frame_luma
 from stereoreel.image.flow import grayscale
 from stereoreel.stages.depth.burned_text import TextPlanes
 from stereoreel.stages.interpolate.projection import compose, measure, project

@@ -5,12 +5,12 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from stereoreel.image.burned_text.finder import TextFinder, lookahead
-from stereoreel.image.burned_text.lumas import frame_luma
 
 from benchmarks.support import text_scenes
 from benchmarks.support.scenes import Camera, street
 from benchmarks.support.text_scenes import laid, logo, subtitle
+from stereoreel.image.burned_text.finder import TextFinder, lookahead
+from stereoreel.image.burned_text.lumas import frame_luma
 
 WIDTH, HEIGHT, FRAMES = 480, 270, 24
 needs_font = pytest.mark.skipif(text_scenes.font_file() is None, reason="DejaVu Sans is not installed")

@@ -6,10 +6,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from stereoreel.image.burned_text.block import Shown
-from stereoreel.image.burned_text.lumas import SIDE, Lumas, frame_luma
 
 from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.image.burned_text.block import Shown
+from stereoreel.image.burned_text.lumas import SIDE, Lumas, frame_luma
 from stereoreel.stages.depth.burned_text import ASKED, TextPlanes, _Planes
 from tests.support import cuda_stand_in as cuda
 
