@@ -7,8 +7,9 @@ pixels, and its target the square root of inverse depth, so that near things do 
 is the error, that of its gradients, and the order of random pairs of points.
 
 Workers share the weights and update them without waiting for each other (Recht et al., "Hogwild", 2011). Only
-with one worker can a run be repeated exactly. The shipped weights took four workers 2,816 steps, five minutes
-of CPU time altogether, on 7,100 scenes. No picture that was not rendered here was ever shown to the network.
+with one worker can a run be repeated exactly. The weights measured in docs/benchmarks.md took four workers
+2,816 steps, five minutes of CPU time altogether, on 7,100 scenes, half of them rendered larger. No picture
+that was not rendered here was ever shown to the network. `builtin` depth does not use it.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.depth_prior.camera import finished
+from benchmarks.depth_prior.net import DepthPrior
 from benchmarks.depth_prior.scenes import Scenes
-from stereoreel.nets.depth_prior import DepthPrior
 
 SEED = 7000
 SHAPES = ((64, 64), (48, 80), (64, 64), (48, 80), (80, 48))

@@ -18,7 +18,6 @@ from .evidence import (
     nothing,
     weighted_percentiles,
 )
-from .learned import LearnedPrior
 from .parallax import falloff
 from .prior import layout, surfaces
 from .sign import Decision
@@ -29,7 +28,6 @@ GUESSED = 0.25  # pace of depth by layout alone, as a share of that from motion
 THIN = 100  # half width of a thin thing is at most this part of the frame's
 UPRIGHT = 6  # half the length over which it has one depth is this part of the frame's height
 APART = 0.1  # difference of nearness between two surfaces
-LEARNED = 0.8  # share of the learned prior in the layout prior
 AHEAD = 5  # key frames whose evidence counts before the first depth
 
 
@@ -39,8 +37,7 @@ class ShotDepth:
     Call ``next`` once ``AHEAD + GAP`` further key frames are known, or the shot has ended.
     """
 
-    def __init__(self, smoothing: float, near_ground: float, learned: LearnedPrior):
-        self._learned = learned
+    def __init__(self, smoothing: float, near_ground: float):
         self._keep, self._calm, self._near_ground = 0.6 + 0.38 * smoothing, 0.9 * smoothing, near_ground
         self._flows = Flows()
         self._decision = Decision()
@@ -132,9 +129,7 @@ class ShotDepth:
 
     def _layout(self, index: int) -> np.ndarray:
         if index not in self._layouts:
-            color = self._flows.pictures[index].color
-            drawn, learned = layout(color, self._near_ground), self._learned(color, self._near_ground)
-            self._layouts[index] = drawn + LEARNED * (learned - drawn)
+            self._layouts[index] = layout(self._flows.pictures[index].color, self._near_ground)
         return self._layouts[index]
 
     def _link(self, index: int) -> float:

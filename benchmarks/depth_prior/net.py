@@ -1,4 +1,4 @@
-"""A small network that guesses nearness from one picture; trained by ``benchmarks/depth_prior/train.py``."""
+"""A small network that guesses nearness from one picture; see ``train.py``."""
 
 from __future__ import annotations
 
