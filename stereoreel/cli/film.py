@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.error_context import naming
-from ..core.files import refuse_folders, refuse_harm
+from ..core.output_names import refuse_folders, refuse_harm
 from ..core.partition import GROUP
 from ..media.write.options import EncodeOptions
 from ..models.headless import Headless

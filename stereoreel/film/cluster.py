@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..core.clip import Clip
-from ..core.files import DISK_FULL, save_text
+from ..core.files import save_text
+from ..core.system_errors import DISK_FULL
 from ..media.write.options import EncodeOptions
 from ..models.headless import Headless, models_folders
 from ..workflow.graph import Graph

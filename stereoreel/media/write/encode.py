@@ -23,7 +23,8 @@ from torch import Tensor
 
 from ...core import cancel
 from ...core.clip import ClipInfo, Samples, Soundtrack
-from ...core.files import PartFile, plain_errors
+from ...core.files import PartFile
+from ...core.system_errors import plain_errors
 from ...image.resize import fitted_size
 from ..layouts.layout import pack, packed_size
 from ..read.clock import Clock, Taken
