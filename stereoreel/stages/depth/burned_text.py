@@ -15,7 +15,8 @@ from ...core.per_eye import ports
 from ...core.transforms import Weightless
 from ...image.burned_text.block import Shown
 from ...image.burned_text.finder import TextFinder
-from ...image.burned_text.lumas import Lumas, frame_luma
+from ...image.burned_text.lumas import Lumas, frame_luma, reduced_size
+from ...image.burned_text.strokes import GAP
 from ...image.host_copy import Download, upload
 
 AHEAD = 12  # frames of depth that a plane takes into account
@@ -25,6 +26,7 @@ BEFORE = 0.004  # depth by which a plane is in front
 STEP = 0.004  # of the depth range that a plane comes forward per frame, unless it must be faster
 EASE = 12  # frames in which a plane appears if its text was there already
 GROWN = 2  # pixels of the reduced frame around strokes that are on their plane too
+GREY = 128  # between the levels of letters and of their outlines
 SAMPLES = 2000  # pixels of a block that are sampled
 
 
@@ -66,7 +68,7 @@ class TextPlanes:
             for chunk in self.stage(shot, frames, *others):
                 yield ports(chunk)["clip"]
             return
-        finder = TextFinder(shot.info.fps)
+        finder = _InPicture(shot)
         texts: deque[list[Shown]] = deque()
         depths: deque[Tensor] = deque()
         planes = _Planes(texts, depths, self.invert)
@@ -77,7 +79,36 @@ class TextPlanes:
         yield from planes.ready(0)
 
 
-def _watched(frames: Iterable[Tensor], finder: TextFinder, texts: deque[list[Shown]]) -> Iterator[Tensor]:
+class _InPicture:
+    """Finds the text of a shot; between bars it is found up to the edges of the picture.
+
+    At other edges the scene goes on, and what touches them may be anything.
+    """
+
+    def __init__(self, shot: Shot):
+        info, full = shot.info, shot.frame or (shot.info.width, shot.info.height)
+        self._finder = TextFinder(info.fps)
+        edge = 2 + round(GAP * reduced_size(info.height, info.width)[1])
+        self._across, self._down = (
+            edge if whole > inside else 0 for whole, inside in zip(full, (info.width, info.height))
+        )
+
+    def add(self, luma: np.ndarray) -> None:
+        self._finder.add(np.pad(luma, ((self._down,) * 2, (self._across,) * 2), constant_values=GREY))
+
+    def known(self, rest: bool = False) -> Iterator[list[Shown]]:
+        for blocks in self._finder.known(rest):
+            yield [self._placed(block) for block in blocks]
+
+    def _placed(self, block: Shown) -> Shown:
+        (x, y), (height, width) = block.corner, block.size
+        return block._replace(
+            corner=(x - self._across, y - self._down),
+            size=(height - 2 * self._down, width - 2 * self._across),
+        )
+
+
+def _watched(frames: Iterable[Tensor], finder: _InPicture, texts: deque[list[Shown]]) -> Iterator[Tensor]:
     """Yield the chunks, after looking for text frame by frame, so that chunks cannot matter.
 
     On a GPU the lumas of a chunk are looked at when the next one comes, so that the GPU never waits.

@@ -1,5 +1,6 @@
 """Depth under burned-in text is flat, whatever the model."""
 
+import dataclasses
 from fractions import Fraction
 from functools import lru_cache
 
@@ -66,6 +67,26 @@ def test_live_depth_does_not_wait_for_text():
     depth = scene()[2]
     shot = Shot(0, INFO, lambda: False)
     assert torch.equal(flattened(depth, shot=shot), depth)
+
+
+@pytest.mark.parametrize("frame", [(WIDTH, HEIGHT + 60), (WIDTH + 80, HEIGHT)])
+def test_text_at_the_edge_of_the_picture_lies_on_one_plane_next_to_bars_only(frame):
+    depth = scene()[2]
+    images, _ = text_scenes.moving(1, "sideways", FRAMES)
+    text = subtitle(WIDTH, HEIGHT)
+    at_the_side = frame[0] > WIDTH
+    place = (
+        (-2.7, 180.4)
+        if at_the_side
+        else (text.place[0], HEIGHT - text.opacity.shape[0] / text_scenes.FINE + 6.4)
+    )
+    made, opacity = laid(images, [dataclasses.replace(text, place=place)])
+    planes = []
+    for shot in (Shot(0, INFO, frame=frame), Shot(0, INFO)):
+        flat = torch.cat(list(TextPlanes(Exact(depth), False)(shot, iter(made.split(7)))))[10, ..., 0]
+        strokes = flat[opacity[10] > 0.5]
+        planes.append(((strokes - strokes.median()).abs() * 0.02 * WIDTH <= 0.1).float().mean())
+    assert planes[0] >= 0.95 > planes[1]
 
 
 def test_option_off_leaves_the_model_alone():
