@@ -18,6 +18,7 @@ from ...image.burned_text.finder import TextFinder
 from ...image.burned_text.lumas import Lumas, frame_luma, reduced_size
 from ...image.burned_text.strokes import GAP
 from ...image.host_copy import Download, upload
+from .given_text import GivenText
 
 AHEAD = 12  # frames of depth that a plane takes into account
 ASKED = AHEAD + 1  # frames whose depth is asked for: a GPU answers while the one before them is finished
@@ -50,12 +51,15 @@ class Plane:
 
 
 class TextPlanes:
-    """A depth stage whose output is flat where frames have burned-in text; in live use it does nothing."""
+    """A depth stage whose output is flat where frames have burned-in text; in live use it does nothing.
+
+    Text is found in the frames, unless there is one more input than the stage ``reads``: its mask.
+    """
 
     joint = False
 
-    def __init__(self, stage: Stage, invert: bool):
-        self.stage, self.invert, self.nets = stage, invert, stage.nets
+    def __init__(self, stage: Stage, invert: bool, reads: int = 1):
+        self.stage, self.invert, self.reads, self.nets = stage, invert, reads, stage.nets
 
     def __getattr__(self, name: str):
         """Return whatever else the stage has, such as ``memory`` and ``counts``."""
@@ -64,19 +68,30 @@ class TextPlanes:
         return getattr(self.stage, name)
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor], *others: Iterable[Tensor]) -> Iterator[Tensor]:
+        own, masks = others[: self.reads - 1], others[self.reads - 1 :]
         if shot.live:
-            for chunk in self.stage(shot, frames, *others):
+            for chunk in self.stage(shot, frames, *own):
                 yield ports(chunk)["clip"]
             return
         finder = _InPicture(shot)
         texts: deque[list[Shown]] = deque()
         depths: deque[Tensor] = deque()
         planes = _Planes(texts, depths, self.invert)
-        for chunk in self.stage(shot, _watched(frames, finder, texts), *others):
+        seen = _masked(frames, masks[0], texts) if masks else _watched(frames, finder, texts)
+        for chunk in self.stage(shot, seen, *own):
             depths.extend(ports(chunk)["clip"])
             yield from planes.ready(ASKED)
-        texts.extend(finder.known(rest=True))
+        if not masks:
+            texts.extend(finder.known(rest=True))
         yield from planes.ready(0)
+
+
+def _masked(frames: Iterable[Tensor], masks: Iterable[Tensor], texts: deque[list[Shown]]) -> Iterator[Tensor]:
+    """Yield the chunks, and note the blocks of their masks."""
+    given = GivenText()
+    for chunk, mask in zip(frames, masks):
+        texts.extend(map(given.add, Lumas(mask)))
+        yield chunk
 
 
 class _InPicture:
