@@ -14,7 +14,7 @@ from ...core.clip import ClipInfo, Shot, Stage
 from ...core.per_eye import ports
 from ...core.transforms import Weightless
 from ...image.burned_text.block import Shown
-from ...image.burned_text.finder import TextFinder
+from ...image.burned_text.finder import TextFinder, lookahead
 from ...image.burned_text.lumas import Lumas, frame_luma, reduced_size
 from ...image.burned_text.strokes import GAP
 from ...image.host_copy import Download, upload
@@ -26,6 +26,8 @@ PERCENTILE = 0.98  # of what a block covers; the nearest rest does not push it f
 BEFORE = 0.004  # depth by which a plane is in front
 STEP = 0.004  # of the depth range that a plane comes forward per frame, unless it must be faster
 EASE = 12  # frames in which a plane appears if its text was there already
+EXACT = 1 << 21  # pixels of the largest depth that waits as it is; more would fill the memory
+LEVELS = 65535  # of depth that waits in 16 bits
 GROWN = 2  # pixels of the reduced frame around strokes that are on their plane too
 GREY = 128  # between the levels of letters and of their outlines
 SAMPLES = 2000  # pixels of a block that are sampled
@@ -67,6 +69,13 @@ class TextPlanes:
             raise AttributeError(name)
         return getattr(self.stage, name)
 
+    def memory(self, info: ClipInfo, *others: ClipInfo) -> int:
+        """Return the bytes that the stage and the depth that waits need."""
+        needed = getattr(self.stage, "memory", None)
+        pixels, ahead = info.width * info.height, max(ASKED, lookahead(info.fps))
+        own = needed(info, *others[: self.reads - 1]) if needed else 0
+        return own + (ahead + 1) * info.views * pixels * (4 if pixels <= EXACT else 2)
+
     def __call__(self, shot: Shot, frames: Iterable[Tensor], *others: Iterable[Tensor]) -> Iterator[Tensor]:
         own, masks = others[: self.reads - 1], others[self.reads - 1 :]
         if shot.live:
@@ -79,11 +88,25 @@ class TextPlanes:
         planes = _Planes(texts, depths, self.invert)
         seen = _masked(frames, masks[0], texts) if masks else _watched(frames, finder, texts)
         for chunk in self.stage(shot, seen, *own):
-            depths.extend(ports(chunk)["clip"])
+            depths.extend(map(packed, ports(chunk)["clip"]))
             yield from planes.ready(ASKED)
         if not masks:
             texts.extend(finder.known(rest=True))
         yield from planes.ready(0)
+
+
+def packed(depth: Tensor) -> Tensor:
+    """Return depth in 0..1, to wait: in 16 bits if it is large; ``unpacked`` undoes that."""
+    if depth.numel() <= EXACT or depth.element_size() <= 2:
+        return depth
+    return (depth * LEVELS - (LEVELS + 1) // 2).round_().clamp_(-(1 << 15), (1 << 15) - 1).to(torch.int16)
+
+
+def unpacked(depth: Tensor) -> Tensor:
+    """Return depth that waited."""
+    if depth.dtype != torch.int16:
+        return depth
+    return depth.float().add_((LEVELS + 1) // 2).div_(LEVELS)
 
 
 def _masked(frames: Iterable[Tensor], masks: Iterable[Tensor], texts: deque[list[Shown]]) -> Iterator[Tensor]:
@@ -193,7 +216,7 @@ class _Planes:
             self._place += 1
 
     def _flattened(self, blocks: list[Shown]) -> Tensor:
-        depth = self._depths[0]
+        depth = unpacked(self._depths[0])
         if not blocks:
             return depth
         flat = depth.clone()
@@ -215,6 +238,6 @@ class _Planes:
     def _covered(self, depth: Tensor, block: Shown) -> Download:
         """Return the depth of all but the nearest of what a block covers."""
         index = torch.from_numpy(block.covered(depth.shape[0], depth.shape[1], SAMPLES))
-        values = depth.reshape(-1)[upload(index, depth.device)].float()
+        values = unpacked(depth.reshape(-1)[upload(index, depth.device)]).float()
         values = 1 - values if self._invert else values
         return Download(values.sort().values[round(PERCENTILE * (len(values) - 1))])

@@ -123,5 +123,7 @@ def test_live_depth_does_not_wait_for_a_mask(host):
     recipe = depth_of(clip_of(mask()[None, ..., None])).maker.recipe
     info = ClipInfo(WIDTH, HEIGHT, Fraction(25), COUNT)
     shot = Shot(0, info, lambda: False)
-    made = recipe.load(host)(shot, iter([images()]), iter([slope()]), iter([mask().expand(COUNT, -1, -1)[..., None]]))
+    made = recipe.load(host)(
+        shot, iter([images()]), iter([slope()]), iter([mask().expand(COUNT, -1, -1)[..., None]])
+    )
     assert len(next(made)) == COUNT
