@@ -63,10 +63,13 @@ def held(parallax: Tensor, places: Tensor, width: float, steepest: float) -> Ten
 
     ``steepest`` is the largest parallax, as a fraction of the width: the slope grows if it has to.
     """
+    if places.device.type == "cpu" and not places.any():
+        return parallax  # most frames; a GPU would have to be waited for
     slope = max(SLOPE, steepest / REACH)
     places = places[..., 0].to(parallax.device, torch.float32)
-    most = torch.where(places > 0, (1 - places) * (REACH * width * slope), torch.inf)
-    return torch.minimum(torch.maximum(parallax, -most), most)
+    most = torch.sub(1, places).mul_(REACH * width * slope).masked_fill_(places == 0, torch.inf)
+    behind = torch.minimum(parallax, most)
+    return torch.maximum(behind, most.neg_(), out=behind)
 
 
 def _looked_at(frames: Iterable[Tensor], picture: Picture) -> Iterator[tuple[Tensor, list[bool]]]:
