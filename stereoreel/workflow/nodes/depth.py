@@ -28,9 +28,9 @@ def mask_of(call: Call) -> Clip:
     text, frames = call.clip("text"), call.clip().info.frames
     if text.info.frames == 1 < frames and isinstance(text.maker, TensorSource):
         return Clip(text.maker.repeated(frames))
-    if text.info.frames != frames:
+    if (count := text.info.frames) != frames:
         raise ValueError(
-            f"text has {text.info.frames} frames, but clip has {frames}. Connect a mask of each frame, or a "
+            f"text has {count} frame{'s' * (count > 1)}, but clip has {frames}. Connect a mask of each frame, or a "
             "MASK of one for all; a VIDEO needs as many as clip."
         )
     return text

@@ -9,6 +9,7 @@ from benchmarks.support import text_scenes
 from benchmarks.support.text_scenes import FINE, Overlay, laid, subtitle
 from stereoreel.core.bars import Bars
 from stereoreel.core.clip import Clip, apply
+from stereoreel.core.partition import excerpt, units
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.stages.stereo.bar_text import BarText
@@ -121,6 +122,16 @@ def test_chunks_do_not_matter(host):
         for size in (1, 7, COUNT)
     ]
     assert torch.equal(made[0], made[1]) and torch.equal(made[0], made[2])
+
+
+def test_units_show_what_the_full_pull_shows(host):
+    images, _, depth = film("letterbox")
+    clip = clip_of(images, BARS["letterbox"])
+    clip.maker.info = clip.info.replace(cuts=(9,))
+    made = build.stage(BY_ID["StereoReelStereo"], {"clip": clip, "depth": clip_of(depth)}, {}, "")["clip"]
+    whole = frames(made, host)
+    parts = [excerpt([made], unit)[0] for unit in units([made], group=1)]
+    assert len(parts) == 2 and torch.equal(torch.cat([frames(part, host) for part in parts], 1), whole)
 
 
 @pytest.mark.parametrize("what", ["no text", "in the bar", "in the picture", "scrolling"])
