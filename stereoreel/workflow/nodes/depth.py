@@ -30,8 +30,8 @@ def mask_of(call: Call) -> Clip:
         return Clip(text.maker.repeated(frames))
     if (count := text.info.frames) != frames:
         raise ValueError(
-            f"text has {count} frame{'s' * (count > 1)}, but clip has {frames}. Connect a mask of each frame, or a "
-            "MASK of one for all; a VIDEO needs as many as clip."
+            f"text has {count} frame{'s' * (count > 1)}, but clip has {frames}. Connect a mask of every "
+            "frame, or a MASK of one for all; a VIDEO needs as many as clip."
         )
     return text
 
