@@ -5,8 +5,11 @@
 masks     intersection over union of the mask and the truth: three scripts, boxes and a half transparent logo
           over four moving scenes; least and mean
 planes    share of strokes within 0.1 pixels of parallax of one plane, at a divergence of 2 % of the width
+bars      share of the letters of a subtitle over the edge of a bar that an eye shows as the film does, at a
+          divergence of 4 % all in front of the screen; least and mean of the looks
 false     shots without text in which something is found: rendered ones, still, trembling and moving, and all
-          clips in FOLDER (48 frames a shot; text that they really have is counted too, so look at the names)
+          clips in FOLDER (48 frames a shot; text that they really have counts too, so look at the names); in
+          the rendered ones also between bars and across their edges
 credits   PSNR of interpolated frames with scrolling text, in dB; of the strokes; and both without layers
 cost      CPU milliseconds a 1280x720 frame for finding text
 """
@@ -14,6 +17,7 @@ cost      CPU milliseconds a 1280x720 frame for finding text
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
@@ -31,12 +35,18 @@ import torch
 from benchmarks.support import text_scenes
 from benchmarks.support.scenes import Camera, street
 from benchmarks.support.text_scenes import MOVES, Exact, Overlay, credits, laid, lettered, logo, subtitle
-from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.bars import Bars
+from stereoreel.core.clip import Clip, ClipInfo, Shot
+from stereoreel.core.pull import frames as pull_frames
+from stereoreel.core.tensor_source import TensorSource
+from stereoreel.front import stereo
 from stereoreel.image.burned_text.finder import TextFinder
 from stereoreel.image.burned_text.lumas import frame_luma
 from stereoreel.image.flow import grayscale
+from stereoreel.models.headless import Headless
 from stereoreel.stages.depth.burned_text import TextPlanes
 from stereoreel.stages.interpolate.projection import compose, measure, project
+from stereoreel.stages.stereo.bar_text import BarText
 
 WIDTH, HEIGHT, FRAMES = 640, 360, 32
 LOOKS = (
@@ -88,6 +98,50 @@ def masks_and_planes(moves: list[str]) -> tuple[dict, dict]:
         {name: {"least": min(values), "mean": float(np.mean(values))} for name, values in part.items()}
         for part in (masks, flat)
     )
+
+
+def across_bars() -> dict:
+    frames, depth = text_scenes.moving(1, "sideways", FRAMES, WIDTH, HEIGHT)
+    figures, options = {}, {"divergence": 4.0, "convergence_mode": "fixed", "convergence": 0.0}
+    for around, bars in (("letterbox", Bars(0, 48, 48)), ("pillarbox", Bars(0, 0, 0, 80, 80))):
+        same = []
+        for look in LOOKS:
+            text = subtitle(WIDTH, HEIGHT, *look)
+            tall = text.opacity.shape[0] / text_scenes.FINE
+            place = (text.place[0], HEIGHT - 48 - 0.7 * tall) if bars.top else (20.3, text.place[1])
+            made, opacity = laid(barred(frames, bars), [dataclasses.replace(text, place=place)])
+            sources = [TensorSource(images, 25, cuts=False) for images in (made, depth)]
+            sources[0].info = sources[0].info.replace(bars=(bars,))
+            clip, near = map(Clip, sources)
+            pair = pull_frames(stereo(clip, near, **options), Headless("cpu"))
+            letters = (opacity > 0.95) & (made[..., 0] > 0.6)
+            same += [float((eye - made).abs().amax(-1)[letters].le(0.02).float().mean()) for eye in pair]
+        figures[around] = {"least": min(same), "mean": float(np.mean(same))}
+    return figures
+
+
+def barred(frames: torch.Tensor, bars: Bars) -> torch.Tensor:
+    height, width = frames.shape[1:3]
+    full = torch.full_like(frames, 16 / 255)
+    rows, columns = slice(bars.top, height - bars.bottom), slice(bars.left, width - bars.right)
+    full[:, rows, columns] = frames[:, rows, columns]
+    return full
+
+
+def found_at_bars(frames: list[torch.Tensor]) -> bool:
+    """Return whether text is found at the edges of bars over a fifth of the frames, which have none."""
+    height, width = frames[0].shape[:2]
+    bars = Bars(0, height // 10, height // 10)
+    info = ClipInfo(width, height, Fraction(25), len(frames), bars=(bars,))
+    full = barred(torch.stack(frames), bars)
+    inside = info.replace(height=height - bars.top - bars.bottom, bars=())
+    picture = full[:, bars.top : height - bars.bottom]
+    plain = torch.zeros_like(picture[..., :1])
+    planes = torch.cat(
+        list(TextPlanes(Exact(plain), False)(Shot(0, inside, frame=(width, height)), iter([picture])))
+    )
+    held = torch.cat(list(BarText()(Shot(0, info), iter([full]))))
+    return bool(planes.any() or held.any())
 
 
 def shots(folder: Path | None, seeds: int) -> Iterator[tuple[str, list]]:
@@ -154,13 +208,19 @@ def main() -> None:
     for what in ("masks", "planes"):
         for name, values in figures[what].items():
             print(f"{what:8}{name:20}least {values['least']:.3f}  mean {values['mean']:.3f}", flush=True)
-    names, count = [], 0
+    figures["bars"] = across_bars()
+    for name, values in figures["bars"].items():
+        print(f"bars    {name:20}least {values['least']:.3f}  mean {values['mean']:.3f}", flush=True)
+    names, at_bars, count = [], [], 0
     for name, frames in shots(options.clips, 1 if options.quick else 16):
         count += 1
         if any(found(frames)):
             names.append(name)
-    figures["false"] = {"shots": count, "with text": names}
+        if name.startswith("scene") and found_at_bars(frames):
+            at_bars.append(name)
+    figures["false"] = {"shots": count, "with text": names, "at bars": at_bars}
     print(f"false   {len(names)} of {count} shots: {', '.join(names) or 'none'}", flush=True)
+    print(f"false   at bars {len(at_bars)}: {', '.join(at_bars) or 'none'}", flush=True)
     moves = {"still": Camera(), **MOVES}
     figures["credits"] = scrolling(dict(list(moves.items())[: 1 if options.quick else None]))
     for name, values in figures["credits"].items():

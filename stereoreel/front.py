@@ -165,15 +165,16 @@ def interpolate(clip: Clip, *, depth: Clip | None = None, **options) -> Clip | t
 
 
 @_keywords("depth")
-def depth(clip: Clip, *, depth: Clip | None = None, **options) -> Clip:
+def depth(clip: Clip, *, depth: Clip | None = None, text: Clip | None = None, **options) -> Clip:
     """Estimate one depth map per frame: a clip of one channel, near = 1.
 
         depth = stereoreel.depth(clip, smoothing=0.9)
 
     With ``depth`` from another program no model runs: that depth is made temporally stable, and its edges
-    follow those of the frames.
+    follow those of the frames. ``text`` is a mask of burned-in text, white, of every frame or of one for all;
+    without it, text is found.
     """
-    return _stage("depth", {"clip": clip, "depth": depth}, options)["depth"]
+    return _stage("depth", {"clip": clip, "depth": depth, "text": text}, options)["depth"]
 
 
 @_keywords("stereo")

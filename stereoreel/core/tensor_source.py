@@ -74,6 +74,11 @@ class TensorSource:
             width, height, self._fps, count, channels=channels, cuts=cuts, audio=self._audio, bars=bars
         )
 
+    def repeated(self, count: int) -> TensorSource:
+        """Return its one frame, ``count`` times."""
+        images = self._images.expand(count, -1, -1, -1)
+        return TensorSource(images, self._fps, False, self.label, bit_depth=self.bit_depth)
+
     def part(self, start: int, stop: int) -> TensorSource:
         """Return the frames ``[start, stop)`` as a source."""
         return TensorSource(
