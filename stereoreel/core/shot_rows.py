@@ -1,4 +1,4 @@
-"""Tables of a clip's shots as CSV: a line for each, which begins with the number of the shot's first frame."""
+"""Tables of a clip's shots as CSV: a line for each, which begins with the shot's first frame."""
 
 from __future__ import annotations
 

@@ -13,11 +13,9 @@ from ...core.clip import ClipInfo
 from ...core.host import Host
 from ...models import catalog, policy
 from ...workflow.orders import COMPARED
-from .blocks import STRONG as BLOCKY
-from .finding import Finding
+from .finding import BLOCKY, NOISY, Finding
 from .upscalers import best
 
-NOISY = 3.0  # levels of 255: above it the upscaler should clean before any other stage
 FLICKERING = 2.0  # levels
 TRUE_SIZE = 0.8  # of the height: with a smaller effective height, a file was upscaled
 SMOOTH_RATE = 48  # frames per second from which motion is smooth

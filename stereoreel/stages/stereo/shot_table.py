@@ -75,11 +75,7 @@ def parsed(text: str) -> tuple[PlannedShot, ...]:
 def _shot(row: Row) -> PlannedShot:
     number, cells = row
     filled = cells + [""] * (len(COLUMNS) + len(ENDS) - len(cells))
-    if (
-        len(cells) < len(COLUMNS)
-        or len(filled) > len(COLUMNS) + len(ENDS)
-        or (start := row.start) is None
-    ):
+    if len(cells) < len(COLUMNS) or len(filled) > len(COLUMNS) + len(ENDS) or (start := row.start) is None:
         raise ValueError(
             f"Line {number} of the plan is {shown(','.join(cells))}. Write the first frame of a shot, its "
             "strength and its convergence, such as 48,2.5,0.4."
