@@ -264,6 +264,13 @@ def _compare(name: str) -> Image.Image:
     return labelled(crop(to_image(frame)), list(names), names)
 
 
+def _by_shot(name: str) -> Image.Image:
+    """Two shots, and the two upscalers."""
+    result = Result(name, SMALL)
+    noisy, clean = (crop(to_image(frame), SIDE, SIDE // 2) for frame in result.frames(SQUARE, BEACH))
+    return labelled(grid([noisy, clean], 1), ["vsr", "upscale"], {"vsr": "noisy", "upscale": "clean"})
+
+
 def _live(name: str) -> Image.Image:
     result = Result(name, "vsr.live=")
     return cards([crop(to_image(frame), x=0.5) for frame in result.frames(0.6, 0.75, 0.85, 0.98)])
@@ -325,6 +332,7 @@ MADE: dict[str, Callable[[str], Image.Image]] = {
     "advise": _sheet("advise.calibration=0", "advise.samples=4"),
     "order_lab": _sheet("orders.orders=default; upscale last", "orders.shots=1", "orders.frames=3", SMALL),
     "compare_upscalers": _compare,
+    "by_shot": _by_shot,
     "live_upscale": _live,
     "core_upscaler": _core,
     "folder": _folder,

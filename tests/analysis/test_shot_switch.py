@@ -166,7 +166,7 @@ def test_what_is_found_is_said_once(clip, host):
     switch, said = stereoreel.shot_switch(scaled(clip, 0.5), clip), []
     for _ in range(2):
         look_ahead([switch], host, lambda label, text: said.append((label, text)))
-    assert said == [("Shot Switch", "5 shots, 2 of them noisy, from frame 6, 18 on")]
+    assert said == [("Shot Switch", "5 shots, 2 of them noisy, at frames 6, 18")]
 
 
 def test_every_second_of_a_long_shot_may_be_seen():

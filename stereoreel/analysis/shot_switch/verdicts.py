@@ -106,4 +106,5 @@ def described(shots: Sequence[Judged]) -> str:
     if len(noisy) in (0, len(shots)):
         return f"{many}, {'noisy' if noisy else 'clean'}"
     named = ", ".join(noisy[:NAMED]) + ", …" * (len(noisy) > NAMED)
-    return f"{many}, {len(noisy)} of them noisy, from frame {named} on"
+    count, frames = ("one", "frame") if len(noisy) == 1 else (len(noisy), "frames")
+    return f"{many}, {count} of them noisy, at {frames} {named}"
