@@ -46,6 +46,7 @@ CHIPS = {
     "depth": "depth",
     "stereo": "stereo",
 }
+UPSCALERS = {kind: BY_KIND[kind].name.removesuffix(" Upscale") for kind in ("vsr", "upscale")}
 INK, SHADE = (244, 244, 240), (18, 19, 22)
 
 
@@ -260,15 +261,14 @@ def _spatial(name: str) -> Image.Image:
 
 def _compare(name: str) -> Image.Image:
     [frame] = Result(name, "extract.duration=0", "compare.sweep=0", "extract.max_side=320").frames(0.6)
-    names = {kind: BY_KIND[kind].name.removesuffix(" Upscale") for kind in ("vsr", "upscale")}
-    return labelled(crop(to_image(frame)), list(names), names)
+    return labelled(crop(to_image(frame)), list(UPSCALERS), UPSCALERS)
 
 
 def _by_shot(name: str) -> Image.Image:
-    """Two shots, and the two upscalers."""
-    result = Result(name, SMALL)
-    noisy, clean = (crop(to_image(frame), SIDE, SIDE // 2) for frame in result.frames(SQUARE, BEACH))
-    return labelled(grid([noisy, clean], 1), ["vsr", "upscale"], {"vsr": "noisy", "upscale": "clean"})
+    """Two shots, each above the upscaler that it could have."""
+    frames = Result(name, SMALL).frames(SQUARE, BEACH)
+    tiles = [crop(to_image(frame), SIDE // 2, SIDE, x=x) for frame, x in zip(frames, (0.6, 0.5))]
+    return labelled(grid(tiles, 2), list(UPSCALERS), UPSCALERS)
 
 
 def _live(name: str) -> Image.Image:
