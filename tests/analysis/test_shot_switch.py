@@ -6,13 +6,17 @@ import pytest
 import torch
 
 import stereoreel
+from stereoreel.analysis.advisor.measure import measure
+from stereoreel.analysis.advisor.verdict import verdict
 from stereoreel.analysis.shot_switch import verdicts
 from stereoreel.analysis.shot_switch.table import parsed
 from stereoreel.cli.main import main
+from stereoreel.core.bars import Bars
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.excerpt import select_frames
 from stereoreel.core.partition import units
 from stereoreel.core.pull import frames, look_ahead
+from stereoreel.core.transforms import Unbarred
 from stereoreel.film import job_folder, plans
 from stereoreel.media.write.request import files_read
 from stereoreel.workflow import graph as workflow
@@ -125,6 +129,26 @@ def test_depth_pairs_and_stages_after_it(clip, host):
     assert torch.equal(frames(both, host), wanted)
 
 
+def test_stages_after_it_see_the_picture_within_the_bars(clip, host):
+    """Bars are those of both branches; if the branches disagree, all of the frame is picture."""
+    clip.maker.info = clip.info.replace(bars=(Bars(0, 6, 6, 0, 0), Bars(10, 0, 0, 8, 8)))
+    noisy, clean = upscaled(clip), stereoreel.vsr(clip, model="builtin", factor=2)
+    switch = stereoreel.shot_switch(noisy, clean)
+    assert switch.info.bars == noisy.info.bars != ()
+    after = stereoreel.depth(switch, model="builtin")
+    wanted = mixed(*(stereoreel.depth(one, model="builtin") for one in (noisy, clean)), host)
+    assert torch.equal(frames(after, host), wanted)
+    bare = stereoreel.shot_switch(clip, apply(Unbarred(), clip)["clip"])
+    assert bare.info.bars == () and frames(bare, host).shape[-4] == sum(LENGTHS)
+
+
+def test_opacity_stays_if_both_branches_have_it(clip, tensor_clip):
+    alpha = tensor_clip(torch.rand(sum(LENGTHS), *SIZE, 1), cuts=CUTS)
+    clip.maker.info = clip.info.replace(alpha=alpha)
+    assert stereoreel.shot_switch(upscaled(clip), upscaled(clip)).info.alpha is alpha
+    assert stereoreel.shot_switch(doubled(clip), doubled(clip)).info.alpha is None
+
+
 def test_excerpts_equal_the_film(clip, host):
     switch = stereoreel.shot_switch(doubled(scaled(clip, 0.5)), doubled(clip))
     whole, some = frames(switch, host), [0, 1, 13, 14, 30, 40, 53]
@@ -175,6 +199,16 @@ def test_every_second_of_a_long_shot_may_be_seen():
     assert verdicts.excerpts(info, 0, 50) == [(23, 27)]
     spans = verdicts.excerpts(info, 100, 900)
     assert len(spans) == verdicts.MOST and spans[0] == (178, 182) and spans[-1] == (818, 822)
+
+
+def test_the_advisor_names_the_switch_for_mixed_footage_only(clip, tensor_clip, host):
+    def remarks(clip: Clip) -> tuple[str, ...]:
+        measured = measure(clip, host, samples=8, window=3)
+        return verdict(measured.info, measured.findings, host).remarks
+
+    assert any("Shot Switch" in one for one in remarks(clip))
+    for noise in (0, 1.0):
+        assert not remarks(tensor_clip(scene(noise), cuts=CUTS))
 
 
 @pytest.mark.parametrize(("change", "said"), [

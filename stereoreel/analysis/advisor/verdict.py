@@ -31,6 +31,10 @@ FIELDS = (
     "A file that is marked as interlaced is deinterlaced while it is read. Any other file stays combed: "
     "deinterlace it first."
 )
+BY_SHOT = (
+    "Noisy and clean shots are mixed. Shot Switch (workflow by_shot) gives each the upscaler and the order "
+    "that suit it."
+)
 
 
 class Choice(NamedTuple):
@@ -89,7 +93,7 @@ def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verd
         advice.options,
         choices,
         other,
-        (FIELDS,) if found.has("interlaced", COMBED) else (),
+        (FIELDS,) * found.has("interlaced", COMBED) + (BY_SHOT,) * found.has("noisy_excerpts", 0),
     )
 
 
@@ -113,7 +117,7 @@ class _Found:
         self.fills_screens = self.lines == info.height and max(info.width, info.height) >= LARGE
 
     def has(self, name: str, least: float) -> bool:
-        return self[name].sure and self[name].value >= least
+        return name in self._findings and self[name].sure and self[name].value >= least
 
     def __getitem__(self, name: str) -> Finding:
         return self._findings[name]
