@@ -115,14 +115,14 @@ def test_source_that_cannot_be_read_in_parts_gives_the_same(clip, host):
     assert torch.equal(of(Clip(Whole())), of(clip))
 
 
-def test_depth_pairs_and_stages_after_it(clip, host):
-    depth = stereoreel.depth(clip, model="builtin")
+def test_depth_pairs_and_stages_after_it(clip, tensor_clip, host):
+    depth = tensor_clip(scene(0)[..., :1], cuts=CUTS)
     pair = stereoreel.stereo(clip, depth, model="builtin", divergence=3)
     flat = stereoreel.stereo(clip, depth, model="builtin", divergence=0)
     switch = stereoreel.shot_switch(flat, pair)
     assert switch.info.views == 2
     assert torch.equal(frames(switch, host), mixed(flat, pair, host))
-    maps = stereoreel.shot_switch(scaled(depth, 0.5), depth)
+    maps = stereoreel.shot_switch(scaled(depth, 0.5), depth, source=clip)
     both = stereoreel.stereo(clip, maps, model="builtin")
     wanted = stereoreel.stereo(clip, scaled(depth, 0.5), model="builtin")
     wanted = mixed(wanted, stereoreel.stereo(clip, depth, model="builtin"), host)
@@ -135,9 +135,8 @@ def test_stages_after_it_see_the_picture_within_the_bars(clip, host):
     noisy, clean = upscaled(clip), stereoreel.vsr(clip, model="builtin", factor=2)
     switch = stereoreel.shot_switch(noisy, clean)
     assert switch.info.bars == noisy.info.bars != ()
-    after = stereoreel.depth(switch, model="builtin")
-    wanted = mixed(*(stereoreel.depth(one, model="builtin") for one in (noisy, clean)), host)
-    assert torch.equal(frames(after, host), wanted)
+    wanted = mixed(*(doubled(one) for one in (noisy, clean)), host)
+    assert torch.equal(frames(doubled(switch), host), wanted)
     bare = stereoreel.shot_switch(clip, apply(Unbarred(), clip)["clip"])
     assert bare.info.bars == () and frames(bare, host).shape[-4] == sum(LENGTHS)
 
