@@ -188,6 +188,18 @@ def stereo(clip: Clip, depth: Clip, **options) -> Clip:
     return _stage("stereo", {"clip": clip, "depth": depth}, options)["clip"]
 
 
+@_keywords("switch")
+def shot_switch(noisy: Clip, clean: Clip, *, source: Clip | None = None, **options) -> Clip:
+    """Take noisy and compressed shots from one clip, and all others from another of the same size and rate.
+
+        mixed = stereoreel.shot_switch(stereoreel.vsr(clip), stereoreel.upscale(clip))
+
+    Of each shot only the clip that it comes from is computed. ``source`` is measured, by default the clip
+    that both are made of.
+    """
+    return _stage("switch", {"noisy": noisy, "clean": clean, "source": source}, options)["clip"]
+
+
 def _stage(kind: str, inputs: Mapping[str, Clip | None], options: Mapping) -> dict:
     """Return the outputs of a stage node. Raise TypeError for an input that is not a clip."""
     node = BY_KIND[kind]

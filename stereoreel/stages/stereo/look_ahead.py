@@ -12,7 +12,6 @@ screen and behind it. Three things make it weaker:
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from ...core.excerpt import select_frames
 from ...core.host import Host, Polling
 from ...core.meter import Meter
 from ...core.pull import pull
+from ...core.shot_rows import check_starts
 from . import StereoOptions
 from .comfort import BY_HAND, STRENGTHS, scale_foreground, screen_of
 from .parallax import limits_of
@@ -73,7 +73,7 @@ class LookAhead:
     def recall(self, options: StereoOptions, text: str) -> None:
         """Take a plan that was found before, unless it is corrupt or not of these shots."""
         with suppress(ValueError):
-            _check_starts(parsed(text), self.clips[0].info)
+            check_starts([shot.start for shot in parsed(text)], self.clips[0].info)
             self.found[options] = text
 
     def find(self, options: StereoOptions, host: Host) -> str:
@@ -83,7 +83,7 @@ class LookAhead:
         """
         info = self.clips[0].info
         if options.plan not in self.suited:
-            _check_starts(parsed(options.plan), info)
+            check_starts([shot.start for shot in parsed(options.plan)], info)
             self.suited.add(options.plan)
         if not self.needed(options) or options in self.found:
             return ""
@@ -114,18 +114,6 @@ class _OfExcerpts(Meter):
 
 def _shots(info: ClipInfo) -> list[tuple[int, int]]:
     return [(start, stop) for start, stop in info.shots if start < stop]
-
-
-def _check_starts(shots: Sequence[PlannedShot], info: ClipInfo) -> None:
-    starts = [0, *info.cuts]
-    known = set(starts)
-    for shot in shots:
-        if shot.start not in known:
-            near = starts[max(0, bisect_left(starts, shot.start) - 1)]
-            raise ValueError(
-                f"The plan has a shot at frame {shot.start}, but no shot begins there; one begins at frame "
-                f"{near}. Correct the plan, or leave it empty."
-            )
 
 
 def excerpts(start: int, stop: int, fps: float) -> list[int]:
