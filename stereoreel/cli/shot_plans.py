@@ -9,9 +9,11 @@ from pathlib import Path
 
 from ..core.clip import Clip
 from ..core.error_context import naming
-from ..core.files import plain_errors, refuse_harm, save_text
+from ..core.files import save_text
 from ..core.host import Host
+from ..core.output_names import refuse_harm
 from ..core.pull import look_ahead
+from ..core.system_errors import plain_errors
 from ..film import plans
 from ..media.write.request import files_read
 from ..workflow.graph import Graph, declared, override
