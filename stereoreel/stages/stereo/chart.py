@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from . import StereoOptions
 from .curves import Curves
 from .overlay import BEHIND, BORDER, FAINT, FRONT, REACH, STEP, STRONG, Tally, Worst
+from .score import RULE, UNSAFE, Score
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,18 +23,26 @@ UNITS = ("percent", "pixels", "mm")
 GREY = 0.5  # brightness of the frame under the colours of the legend
 
 
-def page(tally: Tally, said: Sequence[str], curves: Curves, worst: Sequence[Worst], note: str = "") -> Image:
-    """Draw verdict and score, the parallax over time, the worst moments and the histogram on one page.
+def page(
+    tally: Tally,
+    score: Score,
+    options: StereoOptions | None,
+    curves: Curves,
+    worst: Sequence[Worst],
+    note: str = "",
+) -> Image:
+    """Draw score and verdicts, the parallax over time, the worst moments and the histogram on one page.
 
-    ``said`` are sentences about the score.
+    ``options`` are those of Stereo, None if unknown.
     """
-    from ...image.page import ACCENT, HEADING, QUIET, TEXT, TITLE, Page, to_image
+    from ...image.page import ACCENT, HEADING, QUIET, TEXT, TITLE, WARNING, Page, to_image
 
     paper = Page()
     paper.write("Stereo Comfort", TITLE)
-    paper.write(tally.verdict(), HEADING, ACCENT)
-    for sentence in said:
-        paper.write(sentence)
+    paper.write(score.text(), HEADING, WARNING if score.overall == UNSAFE else ACCENT)
+    paper.write(RULE, TEXT, QUIET)
+    paper.write(score.advice(options))
+    paper.write(tally.verdict())
     for line in tally.findings():
         word, _, sentence = line.partition(": ")
         paper.item(word, sentence)
