@@ -60,6 +60,7 @@ QUICK = ("tv", "normal")
 LENGTH = 40  # frames of a shot
 SIZE = (96, 176)  # of the films, rows and columns
 OTHER_SIZE = (100, 236)
+TOLERANCE = 0.02  # by which a step may exceed its limit: the plan samples other rows and columns
 # what a shot shows of the scene's range of depth
 RANGES = ((0, 1), (0, 0.5), (0.4, 1), (0.3, 0.6), (0, 0.9), (0.5, 1), (0, 1), (0.1, 0.4))
 
@@ -176,7 +177,7 @@ def steepness(parallax: Tensor, screen: Screen) -> Tensor:
     """Return the share of steep pairs of points of each frame, ``[T]``."""
     apart = max(1, round(APART / screen.field * parallax.shape[2]))
     steps = (parallax[..., apart:] - parallax[..., :-apart]).abs()
-    return (steps > screen.limits(APART)[0]).float().mean((1, 2))
+    return (steps > screen.limits(APART)[0] * (1 + TOLERANCE)).float().mean((1, 2))
 
 
 def measured(which: Film, host: Headless, quick: bool, screens: Sequence[str]) -> dict:

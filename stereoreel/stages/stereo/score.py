@@ -118,7 +118,8 @@ class Score:
         """The name of what costs most, one of the worst verdict; empty if nothing costs a point."""
         if self.points == 100:
             return ""
-        return max((name for name in self.strains if self.verdict(name) == self.overall), key=self.costs.get)
+        costs = self.costs
+        return max((name for name in costs if self.verdict(name) == self.overall), key=costs.__getitem__)
 
     def advice(self, options: StereoOptions | None) -> str:
         """Say what costs most and what to set instead; ``options`` are those of Stereo, None if unknown."""
