@@ -1,0 +1,52 @@
+/** Stereo Comfort offers the plan that was found for Stereo Pair's shots, to be edited in that node. */
+
+import { app } from "../../scripts/app.js";
+import { say } from "./texts.js";
+
+const COMFORT = "StereoReelComfort", STEREO = "StereoReelStereo", KEY = "stereoreel_plan";
+
+/** The Stereo Pair upstream of a node, the nearest first; null if there is none. */
+function stereoOf(node, seen = new Set()) {
+    if (!node || seen.has(node)) return null;
+    seen.add(node);
+    if (node.type === STEREO) return node;
+    for (const at of (node.inputs ?? []).keys()) {
+        const found = stereoOf(node.getInputNode?.(at), seen);
+        if (found) return found;
+    }
+    return null;
+}
+
+/** Write a plan into the widget of Stereo Pair, where it applies from the next run on. */
+function edit(node, plan) {
+    const stereo = stereoOf(node), widget = stereo?.widgets?.find(({ name }) => name === "plan");
+    if (!widget) return;
+    widget.value = plan;
+    widget.callback?.(plan);
+    app.canvas?.centerOnNode?.(stereo);
+    stereo.setDirtyCanvas?.(true, true);
+}
+
+function offer(node, plan) {
+    let button = node.widgets?.find(({ name }) => name === KEY);
+    if (!button) {
+        button = node.addWidget("button", KEY, null, () => edit(node, node.stereoreelPlan), { serialize: false });
+        button.serialize = false;
+        button.label = say("editPlan");
+    }
+    node.stereoreelPlan = plan;
+    node.stereoreelFit?.();
+}
+
+app.registerExtension({
+    name: "StereoReel.Plan",
+    beforeRegisterNodeDef(type, definition) {
+        if (definition.name !== COMFORT) return;
+        const executed = type.prototype.onExecuted;
+        type.prototype.onExecuted = function (output) {
+            executed?.apply(this, arguments);
+            const [plan] = output?.[KEY] ?? [];
+            if (plan && stereoOf(this)) offer(this, plan);
+        };
+    },
+});
