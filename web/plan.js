@@ -5,6 +5,13 @@ import { say } from "./texts.js";
 
 const COMFORT = "StereoReelComfort", STEREO = "StereoReelStereo", KEY = "stereoreel_plan";
 
+const ROW = 24, LINE = 14, MOST = 200, WIDTH = 320; // pixels: a button, a line of the table, all that it adds, the node's least width
+
+/** Make a node taller, and as wide as this at least. */
+function grow(node, height, width = 0) {
+    node.setSize([Math.max(node.size[0], width), node.size[1] + Math.min(height, MOST)]);
+}
+
 /** The Stereo Pair upstream of a node, the nearest first; null if there is none. */
 function stereoOf(node, seen = new Set()) {
     if (!node || seen.has(node)) return null;
@@ -21,6 +28,7 @@ function stereoOf(node, seen = new Set()) {
 function edit(node, plan) {
     const stereo = stereoOf(node), widget = stereo?.widgets?.find(({ name }) => name === "plan");
     if (!widget) return;
+    if (!widget.value) grow(stereo, LINE * plan.trim().split("\n").length, WIDTH);
     widget.value = plan;
     widget.callback?.(plan);
     app.canvas?.centerOnNode?.(stereo);
@@ -33,9 +41,9 @@ function offer(node, plan) {
         button = node.addWidget("button", KEY, null, () => edit(node, node.stereoreelPlan), { serialize: false });
         button.serialize = false;
         button.label = say("editPlan");
+        grow(node, ROW); // the page below the widgets keeps its room
     }
     node.stereoreelPlan = plan;
-    node.stereoreelFit?.();
 }
 
 app.registerExtension({
