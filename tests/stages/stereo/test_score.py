@@ -171,7 +171,7 @@ def test_report_samples_both_sides_of_cuts_and_has_curves_and_worst_moments(film
     found = measured(pair, host, samples=3)
     assert [one[0] for one in found.figures["worst"]["moments"]] == [10, 29, 30, 50]
     assert list(found.figures["worst"]["jumps"]) == [30] and 1 < len(found.figures["worst"]["frames"]) <= 5
-    assert found.figures["plan"].startswith("shot,strength,convergence,")
+    assert found.figures["plan"].startswith("shot,strength,convergence\n0,")
     assert "Comfort score" in found.text and "What costs most" in found.text
     assert found.image.height > measured(pair, host, samples=1).image.height
 
