@@ -28,9 +28,10 @@ function stereoOf(node, seen = new Set()) {
 function edit(node, plan) {
     const stereo = stereoOf(node), widget = stereo?.widgets?.find(({ name }) => name === "plan");
     if (!widget) return;
-    if (!widget.value) grow(stereo, LINE * plan.trim().split("\n").length, WIDTH);
+    const added = !widget.value;
     widget.value = plan;
     widget.callback?.(plan);
+    if (added) grow(stereo, LINE * plan.trim().split("\n").length, WIDTH); // the callback has fitted the node to its widgets
     app.canvas?.centerOnNode?.(stereo);
     stereo.setDirtyCanvas?.(true, true);
 }
