@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from ...image.huge_pages import empty
 from . import StereoOptions, check_depth
 from .background import fill_background
 from .comfort import BY_HAND, SCREENS, advice
-from .parallax import SHARES, Courses, Parallax, limits_of
+from .parallax import SHARES, Courses, Parallax, as_rendered
 from .shot_table import Course
 from .soften import soften
 from .temporal import Gap, Moment, TemporalFill
@@ -50,11 +49,7 @@ class ForwardWarp:
         self.nets: list[nn.Module] = []
 
     def __call__(self, shot: Shot, *inputs: Iterator[Tensor]) -> Iterator[dict[str, Tensor]]:
-        options, course = self.options, self.courses.of(shot)
-        strongest = course.strongest(limits_of(options)) if course else options.divergence
-        # bars at the sides belong to the width that a screen shows
-        wider = shot.frame[0] / shot.info.width if shot.frame else 1.0
-        options = replace(options, divergence=strongest * wider, border=options.border * wider, plan="")
+        options, course, wider = as_rendered(self.options, self.courses, shot)
         yield from ForwardWarp(options, self.device).rendered(shot, inputs, course, wider)
 
     def rendered(

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ...core.bars import scaled, shot_picture
 from ...core.clip import Clip, ClipInfo
 from ...core.excerpt import select_frames
 from ...core.host import Host, Polling
@@ -96,11 +97,15 @@ class LookAhead:
         places = [excerpts(start, stop, float(info.fps)) for start, stop in _shots(info)]
         [depth] = select_frames([self.clips[1]], [frame for shot in places for frame in shot])
         apart = APART / screen_of(options.screen).field
+        pictures = [_picture(info, self.clips[1].info, start, stop) for start, stop in _shots(info)]
+        shown = [picture for picture, shot in zip(pictures, places) for _ in shot]
         found: list[Relief] = []
         with closing(pull(depth, Polling(host), meter=_OfExcerpts())) as chunks:
             for (chunk,) in chunks:
-                frames = chunk.float()[..., 0].nan_to_num(0, posinf=1, neginf=0)
-                found += [relief(frame, options.foreground_scale, apart) for frame in frames]
+                for frame in chunk.float()[..., 0].nan_to_num(0, posinf=1, neginf=0):
+                    seen = frame[shown[len(found)]]
+                    wider = frame.shape[1] / seen.shape[1]
+                    found.append(relief(seen, options.foreground_scale, apart * wider))
         reliefs = iter(found)
         return [[next(reliefs) for _ in shot] for shot in places]
 
@@ -110,6 +115,13 @@ class _OfExcerpts(Meter):
 
     def note(self, label: str, counts: Mapping[str, int]) -> None:
         pass
+
+
+def _picture(info: ClipInfo, depth: ClipInfo, start: int, stop: int) -> tuple[slice, slice]:
+    """Return the rows and columns of depth that show the picture of a shot, without its bars."""
+    picture = scaled(shot_picture(info, start, stop), (info.width, info.height), (depth.width, depth.height))
+    top, left, height, width = picture
+    return slice(top, top + height), slice(left, left + width)
 
 
 def _shots(info: ClipInfo) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -100,6 +101,26 @@ class Courses:
             "Stereo's strength is found by looking ahead, which is not possible here. Set strength to by "
             "hand, or write a plan."
         )
+
+
+def as_rendered(
+    options: StereoOptions, courses: Courses, shot: Shot
+) -> tuple[StereoOptions, Course | None, float]:
+    """Return the options, the course and the ``wider`` of ``Parallax`` with which a shot is rendered.
+
+    Of a shot with bars only the picture is rendered, but its effect is in percent of the full width.
+    """
+    course = courses.of(shot)
+    strongest = course.strongest(limits_of(options)) if course else options.divergence
+    # bars at the sides belong to the width that a screen shows
+    wider = full_width(shot) / shot.info.width
+    options = replace(options, divergence=strongest * wider, border=options.border * wider, plan="")
+    return options, course, wider
+
+
+def full_width(shot: Shot) -> int:
+    """Return the width of a shot's frames, bars included."""
+    return shot.frame[0] if shot.frame else shot.info.width
 
 
 def limits_of(options: StereoOptions) -> tuple[float, float] | None:

@@ -47,13 +47,14 @@ class PlannedShot(NamedTuple):
 
 
 def written(shots: Iterable[PlannedShot]) -> str:
-    """Return the table as CSV; ends that equal the rest of their shot are left empty."""
-    text = StringIO()
+    """Return the table as CSV; ends that equal the rest of their shot are left empty, or out if all do."""
+    text, shots = StringIO(), tuple(shots)
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow((*COLUMNS, *ENDS))
+    eased = any(end != shot.body for shot in shots for end in (shot.first, shot.last))
+    rows.writerow((*COLUMNS, *ENDS) if eased else COLUMNS)
     for shot in shots:
         ends = [("", "") if end == shot.body else _numbers(end) for end in (shot.first, shot.last)]
-        rows.writerow((shot.start, *_numbers(shot.body), *ends[0], *ends[1]))
+        rows.writerow((shot.start, *_numbers(shot.body), *(ends[0] + ends[1] if eased else ())))
     return text.getvalue()
 
 
