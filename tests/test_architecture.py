@@ -51,6 +51,7 @@ LONG_SIGNATURES = {  # and why they may be longer
     "stages/depth/compiled.py:_upsample": "compiled by numba, which takes plain arrays and numbers",
     "stages/stereo/compiled_background.py:_begin": "compiled by numba, which takes plain arrays and numbers",
     "stages/stereo/compiled_background.py:_finish": "as _begin",
+    "stages/stereo/compiled_background.py:_shares_of_four": "as _begin",
 }
 
 
