@@ -41,6 +41,7 @@ HEAVY = {"cv2", "transformers", "spandrel", "ray", "torchvision", "scipy", "PIL"
 
 MOST_PARAMETERS = 7
 LONG_SIGNATURES = {  # and why they may be longer
+    "image/compiled_enlarging.py:_enlarge": "compiled by numba, which takes plain arrays and numbers",
     "core/options.py:option": "declares a widget; its properties are keywords with defaults",
     "front.py:write": "a public function; settings are keywords with defaults",
     "live/upscaler.py:Upscaler.__init__": "a public class; settings are keywords with defaults",
