@@ -41,6 +41,7 @@ HEAVY = {"cv2", "transformers", "spandrel", "ray", "torchvision", "scipy", "PIL"
 
 MOST_PARAMETERS = 7
 LONG_SIGNATURES = {  # and why they may be longer
+    "image/compiled_enlarging.py:_enlarge": "compiled by numba, which takes plain arrays and numbers",
     "core/options.py:option": "declares a widget; its properties are keywords with defaults",
     "front.py:write": "a public function; settings are keywords with defaults",
     "live/upscaler.py:Upscaler.__init__": "a public class; settings are keywords with defaults",
@@ -51,6 +52,7 @@ LONG_SIGNATURES = {  # and why they may be longer
     "stages/depth/compiled.py:_upsample": "compiled by numba, which takes plain arrays and numbers",
     "stages/stereo/compiled_background.py:_begin": "compiled by numba, which takes plain arrays and numbers",
     "stages/stereo/compiled_background.py:_finish": "as _begin",
+    "stages/stereo/compiled_background.py:_shares_of_four": "as _begin",
 }
 
 
