@@ -26,7 +26,7 @@ from ...image import flow, native
 from .edges import shrink, upsample
 from .evidence import GAP, Picture
 from .light import SteadyLight
-from .tracking import AHEAD, ShotDepth
+from .tracking import AHEAD, ShotDepth, straightened
 from .windows import SteadyRange
 
 AREA = 72_000  # pixels of the frames used for motion, whatever the size of the clip's
@@ -176,7 +176,8 @@ class KeyFrames:
         for place in range(first.place + 1, second.place):
             part = (place - first.place) / (second.place - first.place)
             motions = -projected(forth, first.depth, part), projected(back, second.depth, 1 - part)
-            yield between(self._lumas.popleft(), part, first, second, motions)
+            depth = between(self._lumas.popleft(), part, first, second, motions)
+            yield straightened(depth, depth, np.ones_like(depth)) if self._tracker.sure else depth
 
 
 def projected(motion: np.ndarray, depth: np.ndarray, part: float) -> np.ndarray:

@@ -27,6 +27,7 @@ IN_FRONT = 0.3  # nearness by which what moves on its own stands out
 GUESSED = 0.25  # pace of depth by layout alone, as a share of that from motion
 THIN = 100  # half width of a thin thing is at most this part of the frame's
 UPRIGHT = 6  # half the length over which it has one depth is this part of the frame's height
+BROKEN = 12  # half the longest gap in it, where nothing shows that it is near, is this part of that height
 APART = 0.1  # difference of nearness between two surfaces
 AHEAD = 5  # key frames whose evidence counts before the first depth
 
@@ -187,8 +188,8 @@ def complete(
 def straightened(smooth: np.ndarray, depth: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return ``smooth`` depth ``[h, w]`` with one depth along thin upright things.
 
-    Such a thing is what an opening of ``depth`` across it removes, if most of a stretch of three columns is a
-    part of it. It gets the mean of its own depth there, by ``weight``.
+    Such a thing is what an opening of ``depth`` across it removes, and the gaps in that along a column, if
+    most of a stretch of three columns is a part of it. It gets the mean of its own depth there, by ``weight``.
     """
     import cv2
 
@@ -198,8 +199,13 @@ def straightened(smooth: np.ndarray, depth: np.ndarray, weight: np.ndarray) -> n
     own = np.clip(ridge / APART - 1, 0, 1)
     trust = own * own * np.minimum(weight, 1)
     level = cv2.blur(trust * depth, stretch) / (cv2.blur(trust, stretch) + 1e-6)
-    share = np.clip((cv2.blur(own, stretch) - 0.5) / 0.2, 0, 1)
-    return smooth + own * share * (level - smooth)
+    whole = cv2.morphologyEx(own, cv2.MORPH_CLOSE, np.ones((2 * (height // BROKEN) + 1, 1), np.uint8))
+    level = cv2.blur(whole * level, stretch) / (cv2.blur(whole, stretch) + 1e-6)
+    share = np.clip((cv2.blur(whole, stretch) - 0.5) / 0.2, 0, 1)
+    share = cv2.dilate(
+        share, np.ones((stretch[1], 1), np.uint8)
+    )  # up to its ends, where the stretch is half empty
+    return smooth + whole * share * (level - smooth)
 
 
 def blur(image: np.ndarray, reach: int) -> np.ndarray:
