@@ -189,7 +189,8 @@ def straightened(smooth: np.ndarray, depth: np.ndarray, weight: np.ndarray) -> n
     """Return ``smooth`` depth ``[h, w]`` with one depth along thin upright things.
 
     Such a thing is what an opening of ``depth`` across it removes, and the gaps in that along a column, if
-    most of a stretch of three columns is a part of it. It gets the mean of its own depth there, by ``weight``.
+    most of a stretch of three columns is a part of it; also its ends, where the stretch is half empty. It
+    gets the mean of its own depth there, by ``weight``.
     """
     import cv2
 
@@ -197,14 +198,12 @@ def straightened(smooth: np.ndarray, depth: np.ndarray, weight: np.ndarray) -> n
     depth, stretch = np.ascontiguousarray(depth, np.float32), (3, 2 * (height // UPRIGHT) + 1)
     ridge = depth - cv2.morphologyEx(depth, cv2.MORPH_OPEN, np.ones((1, 2 * (width // THIN) + 1), np.uint8))
     own = np.clip(ridge / APART - 1, 0, 1)
-    trust = own * own * np.minimum(weight, 1)
+    trust = own * own * (np.minimum(weight, 1) + 0.01)
     level = cv2.blur(trust * depth, stretch) / (cv2.blur(trust, stretch) + 1e-6)
     whole = cv2.morphologyEx(own, cv2.MORPH_CLOSE, np.ones((2 * (height // BROKEN) + 1, 1), np.uint8))
     level = cv2.blur(whole * level, stretch) / (cv2.blur(whole, stretch) + 1e-6)
     share = np.clip((cv2.blur(whole, stretch) - 0.5) / 0.2, 0, 1)
-    share = cv2.dilate(
-        share, np.ones((stretch[1], 1), np.uint8)
-    )  # up to its ends, where the stretch is half empty
+    share = cv2.dilate(share, np.ones((stretch[1], 1), np.uint8))
     return smooth + whole * share * (level - smooth)
 
 

@@ -11,6 +11,7 @@ from stereoreel.analysis.depth_metrics import boundary_f1
 from stereoreel.stages.depth.builtin import KeyFrame, between, projected
 from stereoreel.stages.depth.parallax import Camera as Motion
 from stereoreel.stages.depth.sweep import Sweep
+from stereoreel.stages.depth.tracking import straightened
 
 SHIFT = 0.02 * 1280 / 2  # pixels of an eye for a depth of 1, at a divergence of 2 %
 
@@ -70,6 +71,15 @@ def test_edges_of_depth_are_at_edges_of_things(move):
         for one in (found[index, ..., 0], scaled):
             assert boundary_f1(one, truth[index, ..., 0]) > 0.35
         assert rank_correlation(found[index], truth[index]) > 0.9
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_a_thin_thing_of_which_motion_says_nothing_keeps_its_depth(weight):
+    """A mean by weights is not 0 because they are."""
+    depth = np.full((120, 200), 0.3, np.float32)
+    depth[20:100, 99:102] = 0.7
+    found = straightened(depth, depth, np.full_like(depth, weight))
+    assert np.abs(found - depth).max() < 0.01
 
 
 def test_the_sweep_moves_an_outline_to_where_pixels_agree():
