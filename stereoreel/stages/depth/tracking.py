@@ -23,7 +23,7 @@ from .prior import layout, surfaces
 from .sign import Decision
 from .windows import match
 
-IN_FRONT = 0.3  # nearness by which what moves on its own stands out
+IN_FRONT = 0.37  # nearness by which what moves on its own stands out
 GUESSED = 0.25  # pace of depth by layout alone, as a share of that from motion
 THIN = 100  # half width of a thin thing is at most this part of the frame's
 UPRIGHT = 6  # half the length over which it has one depth is this part of the frame's height
