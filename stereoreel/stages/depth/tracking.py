@@ -25,7 +25,7 @@ from .windows import match
 
 IN_FRONT = 0.37  # nearness by which what moves on its own stands out
 GUESSED = 0.25  # pace of depth by layout alone, as a share of that from motion
-THIN = 100  # half width of a thin thing is at most this part of the frame's
+THIN, NARROW = 100, 43  # half the width of a thin, and of a narrow thing is at most this part of the frame's
 UPRIGHT = 6  # half the length over which it has one depth is this part of the frame's height
 BROKEN = 12  # half the longest gap in it, where nothing shows that it is near, is this part of that height
 APART = 0.1  # difference of nearness between two surfaces
@@ -186,25 +186,33 @@ def complete(
 
 
 def straightened(smooth: np.ndarray, depth: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return ``smooth`` depth ``[h, w]`` with one depth along thin upright things.
+    """Return ``smooth`` depth ``[h, w]`` with one depth along narrow upright things.
 
-    Such a thing is what an opening of ``depth`` across it removes, and the gaps in that along a column, if
-    most of a stretch of three columns is a part of it; also its ends, where the stretch is half empty. It
-    gets the mean of its own depth there, by ``weight``.
+    Such a thing stands out of ``depth`` across it, in most of a stretch of three columns; also its ends, where
+    the stretch is half empty, and gaps in a thin one, count. It gets the mean of its own depth there, by
+    ``weight``.
     """
     import cv2
 
     height, width = depth.shape
     depth, stretch = np.ascontiguousarray(depth, np.float32), (3, 2 * (height // UPRIGHT) + 1)
-    ridge = depth - cv2.morphologyEx(depth, cv2.MORPH_OPEN, np.ones((1, 2 * (width // THIN) + 1), np.uint8))
-    own = np.clip(ridge / APART - 1, 0, 1)
-    trust = own * own * (np.minimum(weight, 1) + 0.01)
+    thin, narrow = (standing_out(depth, width // part) for part in (THIN, NARROW))
+    trust = narrow * narrow * (np.minimum(weight, 1) + 0.01)
     level = cv2.blur(trust * depth, stretch) / (cv2.blur(trust, stretch) + 1e-6)
-    whole = cv2.morphologyEx(own, cv2.MORPH_CLOSE, np.ones((2 * (height // BROKEN) + 1, 1), np.uint8))
+    closed = cv2.morphologyEx(thin, cv2.MORPH_CLOSE, np.ones((2 * (height // BROKEN) + 1, 1), np.uint8))
+    whole = np.maximum(closed, narrow)
     level = cv2.blur(whole * level, stretch) / (cv2.blur(whole, stretch) + 1e-6)
     share = np.clip((cv2.blur(whole, stretch) - 0.5) / 0.2, 0, 1)
     share = cv2.dilate(share, np.ones((stretch[1], 1), np.uint8))
     return smooth + whole * share * (level - smooth)
+
+
+def standing_out(depth: np.ndarray, reach: int) -> np.ndarray:
+    """Return 0..1 ``[h, w]``: whether less than ``2 * reach`` pixels of a line are nearer than the rest."""
+    import cv2
+
+    ridge = depth - cv2.morphologyEx(depth, cv2.MORPH_OPEN, np.ones((1, 2 * reach + 1), np.uint8))
+    return np.clip(ridge / APART - 1, 0, 1)
 
 
 def blur(image: np.ndarray, reach: int) -> np.ndarray:

@@ -37,11 +37,13 @@ def test_an_upright_is_straight(truck, half):
     assert bends(upright(half, truck)) <= 1.0
 
 
-@pytest.mark.parametrize(("move", "seed"), [("upwards", 2), ("panning against", 1)])
-def test_a_pole_of_three_pixels_is_straight(move, seed):
-    """Also where nothing shows that it is near, and in a frame between two key frames."""
+@pytest.mark.parametrize(
+    ("move", "seed", "layer"), [("upwards", 2, 9), ("panning against", 1, 9), ("panning against", 2, 11)]
+)
+def test_poles_of_3_and_12_pixels_are_straight(move, seed, layer):
+    """Also where nothing shows that they are near, and in a frame between two key frames."""
     scene = street(seed, 320, 192, camera=MOVES[move])
-    assert bends(scene, 9) <= 1.0
+    assert bends(scene, layer) <= 1.0
 
 
 def bends(scene: Scene, layer: int = 2) -> float:
