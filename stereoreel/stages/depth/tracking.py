@@ -188,9 +188,8 @@ def complete(
 def straightened(smooth: np.ndarray, depth: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return ``smooth`` depth ``[h, w]`` with one depth along narrow upright things.
 
-    Such a thing stands out of ``depth`` across it, in most of a stretch of three columns; also its ends, where
-    the stretch is half empty, and gaps in a thin one, count. It gets the mean of its own depth there, by
-    ``weight``.
+    Such a thing stands out of ``depth`` across it, in most of a stretch of three columns. Gaps in a thin one,
+    and its ends, belong to it. It gets the mean of its own depth in the stretch, by ``weight``.
     """
     import cv2
 
@@ -200,11 +199,13 @@ def straightened(smooth: np.ndarray, depth: np.ndarray, weight: np.ndarray) -> n
     trust = narrow * narrow * (np.minimum(weight, 1) + 0.01)
     level = cv2.blur(trust * depth, stretch) / (cv2.blur(trust, stretch) + 1e-6)
     closed = cv2.morphologyEx(thin, cv2.MORPH_CLOSE, np.ones((2 * (height // BROKEN) + 1, 1), np.uint8))
-    whole = np.maximum(closed, narrow)
+    # up to the ends of a thin one, where the stretch is half empty
+    ends = cv2.dilate(
+        np.clip((cv2.blur(closed, stretch) - 0.5) / 0.2, 0, 1), np.ones((stretch[1], 1), np.uint8)
+    )
+    whole = np.maximum(closed * ends, narrow * np.clip((cv2.blur(narrow, stretch) - 0.5) / 0.2, 0, 1))
     level = cv2.blur(whole * level, stretch) / (cv2.blur(whole, stretch) + 1e-6)
-    share = np.clip((cv2.blur(whole, stretch) - 0.5) / 0.2, 0, 1)
-    share = cv2.dilate(share, np.ones((stretch[1], 1), np.uint8))
-    return smooth + whole * share * (level - smooth)
+    return smooth + whole * (level - smooth)
 
 
 def standing_out(depth: np.ndarray, reach: int) -> np.ndarray:
