@@ -7,6 +7,8 @@ clips it was not fitted to was left out.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .edges import guided
@@ -18,8 +20,18 @@ STEADY = 0.002  # cost of a grid step without any change of colour
 NOISE = 0.02  # change of colour a grid step that costs nothing
 
 
-def layout(image: np.ndarray, near_ground: float) -> np.ndarray:
-    """Guess nearness ``[H, W]``, about 0..1, of ``image`` ``[H, W, 3]`` in 0..1.
+class Layout(NamedTuple):
+    """Two guesses of nearness ``[H, W]``, about 0..1.
+
+    ``place`` has only what does not change with the colours of a thing that passes: motion is judged by it.
+    """
+
+    nearness: np.ndarray
+    place: np.ndarray
+
+
+def layout(image: np.ndarray, near_ground: float) -> Layout:
+    """Guess nearness of ``image`` ``[H, W, 3]`` in 0..1.
 
     ``near_ground`` 0..1 weighs the height in the frame.
     """
@@ -39,10 +51,15 @@ def layout(image: np.ndarray, near_ground: float) -> np.ndarray:
         * np.clip(1.4 - 2 * down, 0, 1)
     )
     color = lab(image)
-    guess = 0.77 * near_ground * down + 0.25 * (1 - across**2) + 0.27 * detail - 0.08 * sky
+    border, middle = apart(color), 1 - across**2
+    guess = 0.77 * near_ground * down + 0.25 * middle + 0.27 * detail - 0.08 * sky
     guess = guess - 0.14 * np.clip(1 - 4 * down, 0, 1)
-    coarse = 0.2 * apart(color) + 0.5 * standing(color) + 0.11 * color[..., 1] * (100 / WARM)
-    return (guess + cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)).astype(np.float32)
+    coarse = 0.2 * border + 0.5 * standing(color) + 0.11 * color[..., 1] * (100 / WARM)
+    coarse, border = (
+        cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in (coarse, border)
+    )
+    place = 1.1 * near_ground * down + 0.5 * border + 0.3 * middle + 0.1 * detail - 0.25 * sky
+    return Layout((guess + coarse).astype(np.float32), place.astype(np.float32))
 
 
 def lab(image: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from .evidence import (
     weighted_percentiles,
 )
 from .parallax import falloff
-from .prior import layout, surfaces
+from .prior import Layout, layout, surfaces
 from .sign import Decision
 from .windows import match
 
@@ -45,7 +45,7 @@ class ShotDepth:
         self._added = self.index = 0
         self._found: dict[int, Evidence] = {}
         self._links: dict[int, float] = {}
-        self._layouts: dict[int, np.ndarray] = {}
+        self._layouts: dict[int, Layout] = {}
         # depth, its weight, independent motion, and the last output, each [h, w]
         self._state: dict[str, np.ndarray] = {}
         # flow between the last two key frames, both ways, and from the last to the one after it
@@ -75,7 +75,7 @@ class ShotDepth:
             )  # it was the wrong way round
         alone = self.sure * evidence.astray + (1 - self.sure) * evidence.alone
         state = fuse(evidence._replace(alone=alone), carried, self._keep)
-        guess = surfaces(self._layout(index) + IN_FRONT * state["alone"], color)
+        guess = surfaces(self._layout(index).nearness + IN_FRONT * state["alone"], color)
         depth = complete(state["depth"], state["weight"], guess, color, self.sure)
         if carried:
             calm = 1 - (1 - self._calm) * (GUESSED + (1 - GUESSED) * self.sure)
@@ -125,10 +125,10 @@ class ShotDepth:
                 self._found[index] = nothing(picture.luma.shape)
             else:
                 motion = motion_at(self._flows, index, self._added - 1)
-                self._found[index] = judge(self._flows, index, motion, self._layout(index))
+                self._found[index] = judge(self._flows, index, motion, self._layout(index).place)
         return self._found[index]
 
-    def _layout(self, index: int) -> np.ndarray:
+    def _layout(self, index: int) -> Layout:
         if index not in self._layouts:
             self._layouts[index] = layout(self._flows.pictures[index].color, self._near_ground)
         return self._layouts[index]

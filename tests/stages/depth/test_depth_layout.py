@@ -29,7 +29,7 @@ def portrait(height: int = 208, width: int = 346) -> tuple[np.ndarray, dict[str,
 
 def test_a_head_is_nearer_than_the_wall_lower_in_the_frame():
     image, masks = portrait()
-    guess = surfaces(layout(image, 0.5), image)
+    guess = surfaces(layout(image, 0.5).nearness, image)
     wall = np.median(guess[masks["wall"]])
     assert np.median(guess[masks["torso"]]) > wall + 0.3
     assert np.median(guess[masks["head"]]) > wall + 0.15
@@ -51,7 +51,7 @@ def test_what_hangs_on_the_wall_is_not_foreground():
 def test_a_frame_of_one_colour_has_no_foreground(shape):
     flat = np.full((*shape, 3), 0.5, np.float32)
     assert np.ptp(standing(lab(flat))) < 1e-5
-    assert np.isfinite(layout(flat, 0.5)).all()
+    assert np.isfinite(layout(flat, 0.5).nearness).all()
 
 
 def test_gaps_below_lower_the_likelihood_of_what_is_above():
