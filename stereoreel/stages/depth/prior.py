@@ -55,11 +55,11 @@ def layout(image: np.ndarray, near_ground: float) -> Layout:
     guess = 0.77 * near_ground * down + 0.25 * middle + 0.27 * detail - 0.08 * sky
     guess = guess - 0.14 * np.clip(1 - 4 * down, 0, 1)
     coarse = 0.2 * border + 0.5 * standing(color) + 0.11 * color[..., 1] * (100 / WARM)
-    coarse, border = (
+    fine, edge = (
         cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in (coarse, border)
     )
-    place = 1.1 * near_ground * down + 0.5 * border + 0.3 * middle + 0.1 * detail - 0.25 * sky
-    return Layout((guess + coarse).astype(np.float32), place.astype(np.float32))
+    place = 1.1 * near_ground * down + 0.5 * edge + 0.3 * middle + 0.1 * detail - 0.25 * sky
+    return Layout((guess + fine).astype(np.float32), place.astype(np.float32))
 
 
 def lab(image: np.ndarray) -> np.ndarray:
