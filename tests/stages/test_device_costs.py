@@ -96,7 +96,7 @@ STAGES = {
     "resize": (resized, 7, 1, 3),
     "upscaler": (upscaled, 30, 1, 4),
     "basicvsr": (restored, 510, 2, 10),
-    "rife": (interpolated, 50, 1, 4),
+    "rife": (interpolated, 45, 1, 4),
     "depth": (depth_of(depth_nets.TINY, edges="smooth"), 600, 11, 23),
     "video depth": (depth_of(depth_nets.TINY_VIDEO, edges="smooth"), 80, 11, 39),
     "stereo": (pair, 1130, 1, 2),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ...core.clip import ClipInfo
 from ...image.burned_text.lumas import Lumas
+from ...image.host_copy import upload
 from .pairs import Moment, OutputFrame
 from .projection import forward_motion
 from .scrolling import shifted
@@ -48,7 +49,8 @@ class Overlaid:
             self.interpolator.forget()
 
     def interpolate(self, wanted: list[OutputFrame]) -> list[Interpolated]:
-        arriving = {id(one): _lumas(one) for pair in wanted for one in (pair.left, pair.right)}
+        moments = {id(one): one for pair in wanted for one in (pair.left, pair.right)}
+        arriving = {key: _lumas(one) for key, one in moments.items()}
         made = self.interpolator.interpolate(wanted)  # a GPU works on it during the search
         texts = [_text(*((one, arriving[id(one)]) for one in (pair.left, pair.right))) for pair in wanted]
         return [
@@ -128,7 +130,7 @@ def _placed(layer: Layer, time: float, like: Tensor) -> Tensor:
         import cv2
 
         part = shifted(part, [time * speed for speed in layer.speed], cv2.INTER_LINEAR)
-    there = torch.from_numpy(part)[None, None].to(like.device)
+    there = upload(torch.from_numpy(part)[None, None], like.device)
     size = like.shape[:2]
     return (there if there.shape[-2:] == size else F.interpolate(there, size, mode="bilinear"))[0, 0]
 
