@@ -52,7 +52,7 @@ from stereoreel.stages.interpolate.projection import compose, measure, project
 
 WIDTH, HEIGHT, FRAMES = 640, 360, 32
 LOGOS = (0.3, 0.4, 0.5, 0.6)  # their opacity
-SHOWN, START = 24, 60  # frames of the clip in the sheet, and the first of them
+SHOWN, START, APPEARS = 24, 60, 4  # frames of the sheet's clip, the first of them, and that with text
 BAR = 38  # rows of each bar in the sheet
 LOOKS = (
     ("Latin", "outlined"), ("Cyrillic", "plain"), ("Arabic", "outlined"), ("Greek", "boxed"),
@@ -165,7 +165,7 @@ def between(frames: torch.Tensor, rife: Path | None) -> Iterator[tuple[str, torc
 
 
 def sheet(path: Path) -> None:
-    """Write source, text, depth and anaglyph of a film with bars, subtitles, a logo and credits."""
+    """Write source, text, depth and anaglyph of a film with bars, in which a subtitle appears."""
     with av.open(str(CLIPS / "bigbuckbunny.mp4")) as file:
         images = [
             frame.reformat(width=WIDTH, height=HEIGHT, format="rgb24").to_ndarray()
@@ -173,15 +173,11 @@ def sheet(path: Path) -> None:
         ]
     film = torch.from_numpy(np.stack(images)).float() / 255
     film[:, :BAR], film[:, HEIGHT - BAR :] = 0, 0
-    spaced = [
-        replace(overlay, place=(overlay.place[0], overlay.place[1] - BAR))
-        for overlay in (subtitle(WIDTH, HEIGHT, script, kind) for script, kind in LOOKS[:3])
-    ]
-    bug = replace(logo(WIDTH, HEIGHT), place=(0.84 * WIDTH, 1.25 * BAR))
-    overlays = [*([one, bug] for one in spaced), [credits(WIDTH, HEIGHT, 2.71, size=0.07)]]
     host, rows = Headless("cpu"), []
-    for laid_over in overlays:
-        source = TensorSource(laid(film, laid_over)[0], 25, cuts=False)
+    for script, kind in LOOKS[:3]:
+        written = subtitle(WIDTH, HEIGHT, script, kind, first=APPEARS)
+        written = replace(written, place=(written.place[0], written.place[1] - BAR))
+        source = TensorSource(laid(film, [written])[0], 25, cuts=False)
         source.info = source.info.replace(bars=(Bars(0, BAR, BAR),))
         clip = Clip(source)
         text = apply(TextMask(), clip)["clip"]
@@ -193,7 +189,7 @@ def sheet(path: Path) -> None:
         seen = [pull_frames(clip, host)[place], *maps, torch.cat([left[..., :1], right[..., 1:]], -1)]
         rows.append(torch.cat(seen, 1))
     picture = Image.fromarray((torch.cat(rows).clamp(0, 1) * 255 + 0.5).byte().numpy())
-    picture.resize((1600, 900), Image.Resampling.LANCZOS).save(path, quality=80)
+    picture.resize((1600, 675), Image.Resampling.LANCZOS).save(path, quality=80)
 
 
 def cost() -> float:
