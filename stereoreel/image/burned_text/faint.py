@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .strokes import Box, blocks, grown_window, hats, motions, spread, window_of
+from .strokes import Box, blocks, grown_window, hats, motions, over_time, spread, window_of
 
 CORNER = 0.36  # of the width and height: logos lie within, from a corner
 LEVELS = (8, 12, 18, 26, 36)  # least contrast of a logo's strokes in the mean over time, tried in turn
@@ -69,7 +69,7 @@ def logos(lumas: Sequence[np.ndarray], free: np.ndarray, side: int) -> list[tupl
 
 def _steady(lumas: list[np.ndarray], side: int) -> np.ndarray:
     """Return the contrast of strokes, uint8 ``[h, w]``, whose edges point the same way in most frames."""
-    mean = np.mean(lumas, 0, dtype=np.float32)
+    mean = over_time(lumas)
     contrast = np.maximum(*hats(mean, side))
     strokes = contrast >= LEVELS[0]
     if np.count_nonzero(strokes) < FEWEST:
