@@ -152,8 +152,8 @@ def between(frames: torch.Tensor, rife: Path | None) -> Iterator[tuple[str, torc
     if rife is None:
         return
     with torch.inference_mode():
-        host = Headless("cpu")
-        stage = load("interpolate", str(rife), host, precision="fp32")
+        host = Headless("cpu", models=rife.parent.parent)
+        stage = load("interpolate", rife.name, host, precision="fp32")
         host.place(stage.nets, 0)
         for model, what in (
             (stage.interpolator, " RIFE"),
@@ -208,7 +208,7 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--clips", type=Path)
-    parser.add_argument("--rife", type=Path, help="trained weights")
+    parser.add_argument("--rife", type=Path, help="trained weights, in a folder `interpolate`")
     parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
     if options.sheet:
