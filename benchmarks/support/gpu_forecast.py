@@ -122,6 +122,11 @@ def of_stage(device: cuda.Device, run: Callable[[], object], warm: int, steps: i
     return Figure(counted.operations + graphs, cost.launches, cost.up, cost.down, frames)
 
 
+def flash_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attend as PyTorch does on a GPU, without a matrix of weights; the simulated one cannot choose so."""
+    return torch.ops.aten._scaled_dot_product_flash_attention(query, key, value)[0]
+
+
 def films(width: int, height: int, channels: int = 3, dtype=torch.float16) -> Iterator[Tensor]:
     while True:
         yield torch.empty(1, height, width, channels, dtype=dtype, device=cuda.CUDA)
@@ -137,6 +142,7 @@ def counted_stages() -> dict[str, Figure]:
     figures = {}
     with pytest.MonkeyPatch.context() as patch, cuda.device(patch) as device:
         device.answer = cuda.usual
+        patch.setattr(torch.nn.functional, "scaled_dot_product_attention", flash_attention)
 
         def decode() -> Tensor:
             values = torch.empty(YUV.count(HEIGHT, WIDTH), dtype=torch.uint8, pin_memory=True)
