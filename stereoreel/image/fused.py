@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +20,9 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-LIBRARY = torch.library.Library("stereoreel", "DEF")
+# of this copy of the pack: a second one, under another name, has operations of its own
+NAMESPACE = re.sub(r"\W", "_", __name__)
+LIBRARY = torch.library.Library(NAMESPACE, "FRAGMENT")
 
 
 def operation(schema: str) -> Callable[[Callable], Callable]:
@@ -34,7 +37,7 @@ def operation(schema: str) -> Callable[[Callable], Callable]:
         for kind in ("CUDA", "CPU"):
             LIBRARY.impl(name, launch, kind)
         LIBRARY.impl(name, _nothing, "Meta")
-        return getattr(torch.ops.stereoreel, name)
+        return getattr(getattr(torch.ops, NAMESPACE), name)
 
     return register
 

@@ -9,6 +9,8 @@ from stereoreel.stages.stereo.background import fill_frames
 from stereoreel.stages.stereo.warp import Eye, move_rows
 from tests.support.triton_kernels import compiled, interpreted
 
+# a row has weights that are computed and not used
+pytestmark = pytest.mark.filterwarnings("ignore:divide by zero")
 ROOM = "stereoreel.stages.stereo"
 WARP, FILL = f"{ROOM}.warp_kernel", f"{ROOM}.background_kernels"
 ROWS, WIDTH = 7, 37  # of each of two frames
