@@ -40,6 +40,7 @@ from tests.support import cuda_stand_in as cuda
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 2  # of the source, and output frames for each of its frames
 LAUNCH = 6e-6  # seconds of the launching thread for an operation of PyTorch that is not part of a graph
+WITHOUT_NETWORK = ("decode", "stereo", "pack and convert")
 YUV = PlaneFormat.named("yuv420p")
 
 
@@ -256,8 +257,10 @@ def forecast(name: str) -> dict:
     slowest = max(limits, key=lambda what: limits[what])
     slow_stage = max(rows, key=lambda stage: rows[stage]["gpu_ms"])
     rate = 1 / limits[slowest]
+    own = sum(row["gpu_ms"] for stage, row in rows.items() if stage not in WITHOUT_NETWORK)
+    print(f"  of the operations, those of stages with a network {own:.2f} of {1000 * spent:.2f} ms")
     print(
         f"Forecast: {rate:.1f} finished frames a second, bound by {slowest}; on the GPU most by {slow_stage}."
     )
-    return {"gpu": gpu.name, "fps": rate, "bound_by": slowest, "stages": rows,
+    return {"gpu": gpu.name, "fps": rate, "bound_by": slowest, "stages": rows, "networks_ms": own,
             "limits_ms": {what: 1000 * seconds for what, seconds in limits.items()}}  # fmt: skip
