@@ -156,11 +156,16 @@ def signatures(node: ast.AST, place: str = ""):
         inside = place
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             inside = f"{place}.{child.name}".lstrip(".")
-        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) and not on_tensors_alone(child):
             given = child.args
             named = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
             yield inside, len(set(named) - {"self", "cls"}) + bool(given.vararg) + bool(given.kwarg)
         yield from signatures(child, inside)
+
+
+def on_tensors_alone(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether it is a kernel or an operation of PyTorch, which take tensors and numbers and no objects."""
+    return any(re.match(r"triton\.jit|operation\(", ast.unparse(one)) for one in function.decorator_list)
 
 
 def test_signatures_stay_short():
