@@ -46,6 +46,7 @@ from tests.support.media_files import write_video
 
 SIZES = (640, 360), (640, 480), (854, 480), (480, 360)
 CRF = (18, 23, 28, 33, 40)
+BATCH, DARK_LIGHT = 24, 0.15  # frames, and light
 SHOTS, LENGTH = 6, 24  # of a film, and frames of a clean shot
 
 
@@ -142,7 +143,10 @@ class Nothing:
 
 
 def cost(repeats: int) -> dict[str, float]:
-    """Return milliseconds of CPU time per 720p frame: to find bars, and to leave them out of one stage."""
+    """Return milliseconds of CPU time per 720p frame: to find bars, and to leave them out of one stage.
+
+    Batches are IMAGE batches of one shot without bars; a dark one has edges as dark as bars.
+    """
     gray = np.random.default_rng(0).integers(0, 255, (720, 1280), np.uint8)
     images, bars = torch.rand(6, 720, 1280, 3), (Bars(0, 92, 92),)
     source = TensorSource(images, 25, cuts=False)
@@ -150,7 +154,9 @@ def cost(repeats: int) -> dict[str, float]:
     stage = Nothing()
     step = apply(stage, Clip(source))["clip"].maker
     assert isinstance(step, Step)
-    times: dict[str, list[float]] = {"find": [], "leave out": []}
+    times: dict[str, list[float]] = {"find": [], "leave out": [], "batch": [], "dark batch": []}
+    bright = torch.from_numpy(barred(Barred(frames=BATCH, seed=1), 1280, 720)) / 255
+    batches = {"batch": TensorSource(bright, 25), "dark batch": TensorSource(bright * DARK_LIGHT, 25)}
     for _ in range(repeats):
         finder, start = BarFinder((1280, 720)), time.process_time()
         for _ in range(12):
@@ -160,6 +166,10 @@ def cost(repeats: int) -> dict[str, float]:
         for _ in within_bars(step, Shot(0, source.info), 6, iter([(images,)]), stage.run):
             pass
         times["leave out"].append((time.process_time() - start) / 6)
+        for name, one in batches.items():
+            start = time.process_time()
+            one._find_bars(())
+            times[name].append((time.process_time() - start) / BATCH)
     return {name: round(1000 * median(found), 2) for name, found in times.items()}
 
 

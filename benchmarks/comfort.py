@@ -1,10 +1,16 @@
 """Measure Stereo's strength by shot: what it uses of the comfortable range, what goes beyond, and the cuts.
 
-    python benchmarks/comfort.py [--clips FOLDER] [--quick] [--json]
+    python benchmarks/comfort.py [--held-out] [--clips FOLDER] [--quick] [--json]
 
 rendered: a film of eight shots of generated scenes with exact depth, some of them flat, far or close up.
 real: a film cut together from shots of bigbuckbunny.mp4, carphone_pristine.mp4 and, where it is there,
-bikes.mp4 in FOLDER, and of the sample, with builtin depth.
+bikes.mp4 in FOLDER, and of the sample, with builtin depth. The rules of strength were set on these.
+
+With --held-out, films that they were not set on:
+rendered: twelve shots of other kinds, seeds, cameras and lengths, in another ratio of the sides; some of them
+have objects that appear after the shot began, come nearer, are cut off at both sides, or are steep all over.
+real: halves of the first two clips' pictures, backwards and mirrored, again with builtin depth.
+A headset is a fourth screen.
 
 For each strength and screen, over all frames of the complete film:
 
@@ -12,6 +18,7 @@ beyond      frames with a pixel beyond the strength's limits
 used        mean of the range from the 1st to the 99th percentile of a frame's parallax, of what the limits
             allow; "least" is that of the shot that uses least
 cut         the largest change of the median parallax at a cut, in degrees, and the limit
+steep       mean share of the points 1.5 degrees apart that differ by more than that; "most" in any frame
 by hand     the same for divergence 2, auto convergence and `limit`, for comparison
 seconds     CPU time of finding the plan, as a share of that of all depth; nothing is estimated in rendered
 """
@@ -22,6 +29,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +41,7 @@ import torch
 from torch import Tensor
 
 import stereoreel
-from benchmarks.support import CLIPS
+from benchmarks.support import CLIPS, comfort_scenes
 from benchmarks.support.scenes import Camera, street
 from stereoreel.core.clip import Clip, Shot, apply
 from stereoreel.core.pull import frames as pulled
@@ -42,13 +50,17 @@ from stereoreel.core.transforms import Recut
 from stereoreel.image.resize import resize
 from stereoreel.models.headless import Headless
 from stereoreel.sample import FILE
-from stereoreel.stages.stereo.comfort import STRENGTHS, screen_of
+from stereoreel.stages.stereo.comfort import STRENGTHS, Screen, screen_of
+from stereoreel.stages.stereo.look_ahead import APART
 from stereoreel.stages.stereo.parallax import Courses, Parallax, limits_of
 
 SCREENS = ("phone", "tv", "cinema")
+OTHER_SCREENS = (*SCREENS, "vr headset")
 QUICK = ("tv", "normal")
 LENGTH = 40  # frames of a shot
 SIZE = (96, 176)  # of the films, rows and columns
+OTHER_SIZE = (100, 236)
+TOLERANCE = 0.02  # by which a step may exceed its limit: the plan samples other rows and columns
 # what a shot shows of the scene's range of depth
 RANGES = ((0, 1), (0, 0.5), (0.4, 1), (0.3, 0.6), (0, 0.9), (0.5, 1), (0, 1), (0.1, 0.4))
 
@@ -95,6 +107,24 @@ def real(folder: Path, quick: bool) -> Film:
     return film(shots)
 
 
+def held_out_rendered(quick: bool) -> Film:
+    return film(*comfort_scenes.shots(4 if quick else len(comfort_scenes.KINDS), OTHER_SIZE))
+
+
+def held_out_real(folder: Path, quick: bool) -> Film:
+    """Return halves of the clips' pictures, backwards, the right ones mirrored, in turn."""
+    shots: list[Tensor] = []
+    clips = [stereoreel.open(folder / name) for name in ("bigbuckbunny.mp4", "carphone_pristine.mp4")]
+    seen = [start_of(clip, clip.info.frames).flip(0) for clip in clips]
+    for first, length in ((0, 70), (70, 45)):
+        for number, frames in enumerate(seen):
+            half = frames[first : first + length, :, : SIZE[1] // 2]
+            if first:
+                half = frames[first : first + length, :, -SIZE[1] // 2 :].flip(2)
+            shots.append(torch.stack([*resize(half[:, 8 * number : 88], *OTHER_SIZE, "bilinear")]))
+    return film(shots[: 2 if quick else None])
+
+
 def start_of(clip: Clip, count: int) -> Tensor:
     """Return the first frames of a clip at the size of the films."""
     found: list[Tensor] = []
@@ -117,8 +147,9 @@ def parallaxes(pair: Clip, frames: Tensor, depth: Tensor) -> list[Tensor]:
     return found
 
 
-def figures(shots: list[Tensor], limits: tuple[float, float], screen) -> dict:
+def figures(shots: list[Tensor], limits: tuple[float, float], screen: Screen) -> dict:
     """Return what the shots use of the limits, and how much they change at cuts."""
+    steep = torch.cat([steepness(shot, screen) for shot in shots])
     front, behind = limits
     near, far = ([shot.flatten(1).quantile(share, 1) for shot in shots] for share in (0.99, 0.01))
     beyond = sum(
@@ -137,14 +168,23 @@ def figures(shots: list[Tensor], limits: tuple[float, float], screen) -> dict:
         "used": sum(used) / len(used),
         "least": min(used),
         "cut": max(cuts, default=0.0),
+        "steep": steep.mean().item(),
+        "most": steep.max().item(),
     }
 
 
-def measured(which: Film, host: Headless, quick: bool) -> dict:
+def steepness(parallax: Tensor, screen: Screen) -> Tensor:
+    """Return the share of steep pairs of points of each frame, ``[T]``."""
+    apart = max(1, round(APART / screen.field * parallax.shape[2]))
+    steps = (parallax[..., apart:] - parallax[..., :-apart]).abs()
+    return (steps > screen.limits(APART)[0] * (1 + TOLERANCE)).float().mean((1, 2))
+
+
+def measured(which: Film, host: Headless, quick: bool, screens: Sequence[str]) -> dict:
     begun = time.process_time()
     frames, depth = pulled(which.clip, host), pulled(which.depth, host)
     whole, result = time.process_time() - begun, {}
-    for name in QUICK[:1] if quick else SCREENS:
+    for name in QUICK[:1] if quick else screens:
         screen = screen_of(name)
         for strength in QUICK[1:] if quick else STRENGTHS:
             degrees = STRENGTHS[strength]
@@ -163,18 +203,24 @@ def measured(which: Film, host: Headless, quick: bool) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=Path, default=CLIPS)
+    parser.add_argument("--held-out", action="store_true", help="films that the rules were not set on")
     parser.add_argument("--quick", action="store_true", help="one screen, one strength and a few shots")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     host, result = Headless("cpu"), {}
-    for name, made in (("rendered", rendered), ("real", lambda quick: real(options.clips, quick))):
-        result[name] = measured(made(options.quick), host, options.quick)
+    made, others = (held_out_rendered, held_out_real) if options.held_out else (rendered, real)
+    screens = OTHER_SCREENS if options.held_out else SCREENS
+    for name, make in (("rendered", made), ("real", lambda quick: others(options.clips, quick))):
+        result[name] = measured(make(options.quick), host, options.quick, screens)
         if not options.json:
-            print(f"{name}\n  {'screen, strength':<22} beyond  used  least   cut   limit  seconds")
+            print(
+                f"{name}\n  {'screen, strength':<22} beyond  used  least   cut   limit  steep   most  seconds"
+            )
             for row, one in result[name].items():
                 print(
                     f"  {row:<22} {one['beyond']:4}/{one['frames']} {one['used']:5.2f} {one['least']:6.2f} "
-                    f"{one['cut']:5.2f} {one['limit']:6.2f} {one['seconds']:7.2f}"
+                    f"{one['cut']:5.2f} {one['limit']:6.2f} {one['steep']:7.3f} {one['most']:6.3f} "
+                    f"{one['seconds']:7.2f}"
                 )
     if options.json:
         print(json.dumps(result))

@@ -30,6 +30,8 @@ sys.path.insert(0, str(ROOT))
 
 GB = 1 << 30
 CAPS = (8, 12, 24)
+QUICK_LIMIT = 240.0  # seconds for a part at tiny sizes, on a machine with other work too
+SMALL = ("--side", "24", "--speed")
 FLASHVSR = ("512x512x2", "704x384x2")  # the second one makes 1408x768
 
 
@@ -56,13 +58,24 @@ def own(name: str, share: float) -> Part:
 PARTS = (
     own("film", share=2),
     benchmark("flashvsr", "flashvsr", "--size", *FLASHVSR, quick=("--size", "40x40x2"), share=3),
-    benchmark("x2plus", "realesrgan", "--net", "x2plus", "--rounds", "3"),
-    benchmark("compact", "realesrgan", "--net", "compact", "--rounds", "3", quick=("--net", "compact")),
+    benchmark("x2plus", "realesrgan", "--net", "x2plus", "--rounds", "3", quick=SMALL),
+    benchmark(
+        "compact", "realesrgan", "--net", "compact", "--rounds", "3", quick=("--net", "compact", *SMALL)
+    ),
     benchmark("span", "vsr", "--models", "span-x2", "--rounds", "2", quick=("--models", "span-x2")),
-    benchmark("rife", "interpolate", "--size", "1920x1080", "--version", "4.25", "--runs", "3"),
-    benchmark("depth", "depth", "--nets", "--model", "video-small", "--lines", "518", quick=("--nets",)),
-    benchmark("stereo", "stereo", "--device", "cuda"),
-    benchmark("live", "live", "--device", "cuda", "--size", "512", quick=("--size", "64")),
+    benchmark(
+        "rife", "interpolate", "--nets", "--size", "1920x1080", "--version", "4.25", "--runs", "3",
+        quick=("--nets", "--size", "64x64", "--version", "4.25"),
+    ),
+    benchmark(
+        "depth", "depth", "--nets", "--model", "video-small", "--lines", "518",
+        quick=("--nets", "--model", "small"),
+    ),
+    benchmark("stereo", "stereo", "--device", "cuda", "--size", "1080p", quick=("--size", "720p")),
+    benchmark(
+        "live", "live", "--device", "cuda", "--size", "512",
+        quick=("--size", "32", "--net", "compact", "builtin"),
+    ),
     own("plans", share=2),
     Part(
         "tests",
@@ -243,7 +256,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=8.0, help="for all parts together; default: 8")
+    parser.add_argument(
+        "--minutes", type=float, default=8.0, help="for all parts together, except with --quick; default: 8"
+    )
     parser.add_argument("--out", type=Path, default=Path("gpu.json"), help="written after each part")
     parser.add_argument("--only", nargs="+", choices=[part.name for part in PARTS], help="these parts")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, on a CPU too")
@@ -259,7 +274,8 @@ def main() -> None:
     while left:
         part = left[0]
         rest = max(1.0, end - time.perf_counter())
-        found[part.name] = run(part, options.quick, rest * part.share / sum(one.share for one in left))
+        share = rest * part.share / sum(one.share for one in left)
+        found[part.name] = run(part, options.quick, QUICK_LIMIT if options.quick else share)
         left.pop(0)
         options.out.write_text(json.dumps(found, indent=1))
         print(f"{part.name:10}{found[part.name]['seconds']:7.1f} s  {found[part.name]['state']}", flush=True)

@@ -215,14 +215,17 @@ def main() -> None:
         "--size", nargs="+", help="frames for RIFE; default: 256x144, on a GPU 720p and 1080p"
     )
     parser.add_argument("--version", nargs="+", default=["4.25", "4.15.lite"], help="of RIFE")
+    parser.add_argument("--nets", action="store_true", help="RIFE only, without builtin")
     parser.add_argument("--quick", action="store_true", help="few runs, three source frames, aliased edges")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.runs, arguments.frames = 4, 3
     torch.set_grad_enabled(False)
-    figures = {"builtin": flows(arguments.runs, 1 if arguments.quick else 2)}
-    report("builtin 1280x720", figures["builtin"])
+    figures = {}
+    if not arguments.nets:
+        figures["builtin"] = flows(arguments.runs, 1 if arguments.quick else 2)
+        report("builtin 1280x720", figures["builtin"])
     for size in arguments.size or SIZES["cuda" if torch.cuda.is_available() else "cpu"]:
         for version in arguments.version:
             for multiplier in (2, 5):

@@ -199,6 +199,7 @@ def main() -> None:
         default=0,
         help="of the generator's frames; default: 128, on a GPU 512",
     )
+    parser.add_argument("--net", nargs="+", choices=NETS, default=list(NETS), help="default: all")
     parser.add_argument(
         "--generator", type=float, default=40.0, help="milliseconds per frame of the generator; default: 40"
     )
@@ -210,7 +211,7 @@ def main() -> None:
         )
     size, rows = options.size or (512 if options.device.startswith("cuda") else 128), {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in NETS:
+        for name in options.net:
             slow = name == "x2plus" and options.device == "cpu"
             if options.quick:
                 setting = (

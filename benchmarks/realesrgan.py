@@ -149,6 +149,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--compile", action="store_true", help="also with torch.compile")
     parser.add_argument("--quick", action="store_true", help="one round of two frames")
+    parser.add_argument("--speed", action="store_true", help="speed only, not the memory of clips")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--peak", choices=("core", "ours"), help=argparse.SUPPRESS)
     parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
@@ -175,7 +176,7 @@ def main() -> None:
             ways["ours, compiled"] = ours(path, device, compile=True)
         figures = interleaved(ways, torch.rand(options.frames, side, side, 3), options.rounds)
         report(figures, peer, options.net, side, device)
-        if device.type == "cpu":
+        if device.type == "cpu" and not options.speed:
             lengths = (8, 32) if options.quick else (32, 256)
             kind, sizes = NETS["compact"]
             # what a clip takes does not depend on the network

@@ -255,6 +255,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="up to 1080p, few rounds")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--device", default="cpu", help="such as cuda; default: cpu")
+    parser.add_argument("--size", nargs="+", choices=SIZES, help="default: all, with --quick up to 1080p")
     parser.add_argument("--memory", choices=SIZES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     host = Headless(arguments.device)
@@ -263,7 +264,7 @@ def main() -> None:
         return
     figures = {}
     print(f"{'':6} {'':7} {'ms min':>8} {'median':>8} {'cpu':>8} {'visible':>8} {'edges':>8}  holes")
-    for name in list(SIZES)[: 2 if arguments.quick else 3]:
+    for name in arguments.size or list(SIZES)[: 2 if arguments.quick else 3]:
         figures[name] = measure(host, name, 4 if arguments.quick else 25)
         for way, row in figures[name].items():
             decibels = "".join(

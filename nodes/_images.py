@@ -24,8 +24,13 @@ from ._host import ComfyHost, scratch, working_device, working_type
 from ._notes import NodeMeter
 
 
-def as_clip(value, label: str, *, fps=None, packed: str = "mono", depth: bool = False) -> Clip:
-    """Return the value of a stage socket as a clip; raise TypeError for any other type."""
+def as_clip(
+    value, label: str, *, fps=None, packed: str = "mono", depth: bool = False, cuts: bool = True
+) -> Clip:
+    """Return the value of a stage socket as a clip; raise TypeError for any other type.
+
+    ``cuts``: whether to detect those of a batch, unless it is a depth.
+    """
     if isinstance(value, VideoInput):
         clip = _from_video(value, label, cuts=not depth)
         check_rate(clip, fps)
@@ -38,7 +43,7 @@ def as_clip(value, label: str, *, fps=None, packed: str = "mono", depth: bool = 
     images = value if value.ndim == 4 else value[..., None]
     images = images[..., :1] if depth else images
     rate = parse_fps(fps) if fps is not None else DEFAULT_RATE
-    clip = Clip(TensorSource(images, rate, cuts=not depth, label=label))
+    clip = Clip(TensorSource(images, rate, cuts=cuts and not depth, label=label))
     return apply(Split(label), clip)["clip"] if packed == "full SBS" else clip
 
 

@@ -31,12 +31,17 @@ class ReportNode(DeclaredNode):
             more = cls.output(report, source, settings, name)
         image = torch.from_numpy(np.array(report.image)).to(working_type())[None] / 255
         shown = _save(report) if report.embedded else ui.PreviewImage(image, cls=cls).as_dict()
-        shown |= ui.PreviewText(report.text).as_dict()
+        shown |= ui.PreviewText(report.text).as_dict() | cls.facts(report)
         return io.NodeOutput(report.text, json.dumps(report.figures, indent=2), image, more, ui=shown)
 
     @classmethod
     def measure(cls, clip: Clip, settings: Any, name: str) -> Report:
         return cls.NODE.report(clip, settings, ComfyHost(), name)
+
+    @classmethod
+    def facts(cls, report: Report) -> dict:
+        """Return what else the node's page on the canvas must know."""
+        return {}
 
     @classmethod
     def output(cls, report: Report, clip: Clip, settings: Any, name: str):

@@ -34,13 +34,16 @@ class StageNode(DeclaredNode):
     @classmethod
     def execute(cls, clip, depth=None, fps=None, packed: str = "mono", **options) -> io.NodeOutput:
         node, node_id = cls.NODE, str(cls.hidden.unique_id)
-        name = build.label(node, node_id)
+        name, text = build.label(node, node_id), options.pop("text", None)
+        if text is not None and str(options.get("live", "")).strip():
+            raise ValueError(f"{name}: a live session takes no text. Disconnect it, or leave live empty.")
         if str(options.get("live", "")).strip():
             live, figures = _live.run(node, node_id, clip, depth, fps, packed, options)
             return cls._outputs(live, ui.PreviewText(figures).as_dict())
         inputs = {
             "clip": as_clip(clip, name, fps=fps, packed=packed),
             "depth": as_depth(depth, clip, name, packed),
+            "text": as_depth(text, clip, name, packed),
         }
         with naming(name):
             result = dict(build.stage(node, inputs, options, node_id))

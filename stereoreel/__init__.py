@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         from_tensor,
         interpolate,
         open,
+        shot_switch,
         stereo,
         upscale,
         vsr,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Clip", "Headless", "__version__", "apply", "depth", "frames", "from_tensor", "interpolate", "live",
-    "open", "stereo", "upscale", "vsr", "write",
+    "open", "shot_switch", "stereo", "upscale", "vsr", "write",
 ]  # fmt: skip
 
 

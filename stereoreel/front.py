@@ -165,15 +165,16 @@ def interpolate(clip: Clip, *, depth: Clip | None = None, **options) -> Clip | t
 
 
 @_keywords("depth")
-def depth(clip: Clip, *, depth: Clip | None = None, **options) -> Clip:
+def depth(clip: Clip, *, depth: Clip | None = None, text: Clip | None = None, **options) -> Clip:
     """Estimate one depth map per frame: a clip of one channel, near = 1.
 
         depth = stereoreel.depth(clip, smoothing=0.9)
 
     With ``depth`` from another program no model runs: that depth is made temporally stable, and its edges
-    follow those of the frames.
+    follow those of the frames. ``text`` is a mask of burned-in text, white, of every frame or of one for all;
+    without it, text is found.
     """
-    return _stage("depth", {"clip": clip, "depth": depth}, options)["depth"]
+    return _stage("depth", {"clip": clip, "depth": depth, "text": text}, options)["depth"]
 
 
 @_keywords("stereo")
@@ -185,6 +186,18 @@ def stereo(clip: Clip, depth: Clip, **options) -> Clip:
     The depth has a frame for each of the clip's; its size may differ.
     """
     return _stage("stereo", {"clip": clip, "depth": depth}, options)["clip"]
+
+
+@_keywords("switch")
+def shot_switch(noisy: Clip, clean: Clip, *, source: Clip | None = None, **options) -> Clip:
+    """Take noisy and compressed shots from one clip, and all others from another of the same size and rate.
+
+        mixed = stereoreel.shot_switch(stereoreel.vsr(clip), stereoreel.upscale(clip))
+
+    Of each shot only the clip that it comes from is computed. ``source`` is measured, by default the clip
+    that both are made of.
+    """
+    return _stage("switch", {"noisy": noisy, "clean": clean, "source": source}, options)["clip"]
 
 
 def _stage(kind: str, inputs: Mapping[str, Clip | None], options: Mapping) -> dict:

@@ -41,6 +41,7 @@ HEAVY = {"cv2", "transformers", "spandrel", "ray", "torchvision", "scipy", "PIL"
 
 MOST_PARAMETERS = 7
 LONG_SIGNATURES = {  # and why they may be longer
+    "image/compiled_enlarging.py:_enlarge": "compiled by numba, which takes plain arrays and numbers",
     "core/options.py:option": "declares a widget; its properties are keywords with defaults",
     "front.py:write": "a public function; settings are keywords with defaults",
     "live/upscaler.py:Upscaler.__init__": "a public class; settings are keywords with defaults",
@@ -51,6 +52,7 @@ LONG_SIGNATURES = {  # and why they may be longer
     "stages/depth/compiled.py:_upsample": "compiled by numba, which takes plain arrays and numbers",
     "stages/stereo/compiled_background.py:_begin": "compiled by numba, which takes plain arrays and numbers",
     "stages/stereo/compiled_background.py:_finish": "as _begin",
+    "stages/stereo/compiled_background.py:_shares_of_four": "as _begin",
 }
 
 
@@ -154,11 +156,16 @@ def signatures(node: ast.AST, place: str = ""):
         inside = place
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             inside = f"{place}.{child.name}".lstrip(".")
-        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) and not on_tensors_alone(child):
             given = child.args
             named = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
             yield inside, len(set(named) - {"self", "cls"}) + bool(given.vararg) + bool(given.kwarg)
         yield from signatures(child, inside)
+
+
+def on_tensors_alone(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether it is a kernel or an operation of PyTorch, which take tensors and numbers and no objects."""
+    return any(re.match(r"triton\.jit|operation\(", ast.unparse(one)) for one in function.decorator_list)
 
 
 def test_signatures_stay_short():

@@ -46,6 +46,7 @@ CHIPS = {
     "depth": "depth",
     "stereo": "stereo",
 }
+UPSCALERS = {kind: BY_KIND[kind].name.removesuffix(" Upscale") for kind in ("vsr", "upscale")}
 INK, SHADE = (244, 244, 240), (18, 19, 22)
 
 
@@ -260,8 +261,14 @@ def _spatial(name: str) -> Image.Image:
 
 def _compare(name: str) -> Image.Image:
     [frame] = Result(name, "extract.duration=0", "compare.sweep=0", "extract.max_side=320").frames(0.6)
-    names = {kind: BY_KIND[kind].name.removesuffix(" Upscale") for kind in ("vsr", "upscale")}
-    return labelled(crop(to_image(frame)), list(names), names)
+    return labelled(crop(to_image(frame)), list(UPSCALERS), UPSCALERS)
+
+
+def _by_shot(name: str) -> Image.Image:
+    """Two shots, each above the upscaler that it could have."""
+    frames = Result(name, SMALL).frames(SQUARE, BEACH)
+    tiles = [crop(to_image(frame), SIDE // 2, SIDE, x=x) for frame, x in zip(frames, (0.6, 0.5))]
+    return labelled(grid(tiles, 2), list(UPSCALERS), UPSCALERS)
 
 
 def _live(name: str) -> Image.Image:
@@ -325,6 +332,7 @@ MADE: dict[str, Callable[[str], Image.Image]] = {
     "advise": _sheet("advise.calibration=0", "advise.samples=4"),
     "order_lab": _sheet("orders.orders=default; upscale last", "orders.shots=1", "orders.frames=3", SMALL),
     "compare_upscalers": _compare,
+    "by_shot": _by_shot,
     "live_upscale": _live,
     "core_upscaler": _core,
     "folder": _folder,

@@ -3,6 +3,7 @@
 export const TEXTS = {
     showAdvanced: "Show advanced",
     hideAdvanced: "Hide advanced",
+    editPlan: "Edit the shots in Stereo Pair",
     worded: "{label}: {word}", // Nodes 2.0 shows the number itself, so the label says what it means
 
     runs: "Runs {model} ({license}).",

@@ -45,8 +45,8 @@ def finished(image, random, size):
         image = image + u(0, 0.25)
     if random.random() < 0.4:
         image = cv2.GaussianBlur(image, (0, 0), u(0.3, 1.0))
-    if random.random() < 0.5:
-        image = image + random.standard_normal(image.shape, np.float32) * np.float32(u(0, 0.03))
+    if random.random() < 0.6:
+        image = image + random.standard_normal(image.shape, np.float32) * np.float32(0.08 * u(0, 1) ** 2)
     image = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
     if random.random() < 0.3:
         file = io.BytesIO()

@@ -133,8 +133,13 @@ def work(rank: int, net: DepthPrior, count: Tensor, options: argparse.Namespace)
             seen = int(count)
             if done % 100 < options.workers:
                 print(f"{done} steps, {time.monotonic() - begin:.0f} s, loss {loss.item():.3f}", flush=True)
+                save(mean, options.out)
     if rank == 0:
-        save_file({name: halved(part) for name, part in mean.state_dict().items()}, options.out)
+        save(mean, options.out)
+
+
+def save(net: DepthPrior, path: Path) -> None:
+    save_file({name: halved(part) for name, part in net.state_dict().items()}, path)
 
 
 def blend(mean: DepthPrior, net: DepthPrior, share: float) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..analysis import advisor
 from ..analysis.advisor import OPTIONS
-from ..core.files import refuse_harm
 from ..core.options import options_of, resolve
+from ..core.output_names import refuse_harm
 from ..media.write.render import free_path
 from ..models.headless import Headless
 from .paths import OUTPUT

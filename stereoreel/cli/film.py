@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.error_context import naming
-from ..core.files import refuse_folders, refuse_harm
+from ..core.output_names import refuse_folders, refuse_harm
 from ..core.partition import GROUP
 from ..media.write.options import EncodeOptions
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
-from . import stereo_plan
+from . import shot_plans
 from .films import (
     FAILURES,
     Made,
@@ -101,7 +101,7 @@ def declare(commands) -> None:
     add_summary(film)
     film.add_argument("--metrics", type=Path, help="a text file for Prometheus, rewritten after every unit")
     film.add_argument("--plan", action="store_true", help="print the units and exit")
-    stereo_plan.declare(film)
+    shot_plans.declare(film)
     film.add_argument(
         "--ray",
         metavar="ADDRESS",
@@ -143,21 +143,19 @@ def run(options) -> int:
 
     one_workflow(options)
     options.workflow = find_workflow(options.workflow)
-    graph = stereo_plan.given(graph_of(options), options.stereo_plan)
+    graph, planned = shot_plans.given(graph_of(options), options), shot_plans.wanted(options)
     if batch := batch_of(options, graph, lambda own: _owns(graph, own)):
-        if options.write_stereo_plan:
-            raise ValueError("--write-stereo-plan takes one film, because each has its own shots.")
+        if planned:
+            raise ValueError(f"{planned.writing} takes one film, because each has its own shots.")
         return _films(graph, options, batch)
     options.input = next(iter(options.input), None)
     if options.plan:
         print("\n".join(_plan(graph, options)))
         return 0
-    if options.write_stereo_plan:
+    if planned:
         _, request, host, _, bar, _ = _prepared(graph, options, "")
         with bar:
-            path = stereo_plan.write(
-                options.write_stereo_plan, options.workflow, request.clips, host, options.overwrite
-            )
+            path = shot_plans.write(planned, options, request.clips, host)
         show([path], sys.stdout)
         return 0
     try:

@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ..core.files import DISK_FULL, plain_error, refuse_harm, save_text
+from ..core.files import save_text
 from ..core.options import one_line
+from ..core.output_names import refuse_harm
+from ..core.system_errors import DISK_FULL, plain_error
 from ..media.paths import check_name
 from .warned import print_above
 

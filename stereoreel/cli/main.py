@@ -12,8 +12,9 @@ from pathlib import Path
 from .. import __version__
 from ..core.error_context import naming
 from ..core.file_cache import FileCache
-from ..core.files import refuse_harm, save_text
+from ..core.files import save_text
 from ..core.meter import Meter, format_counts
+from ..core.output_names import refuse_harm
 from ..media.paths import check_name
 from ..models.headless import Headless
 from ..models.lazy_stage import plans

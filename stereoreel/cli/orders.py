@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ..analysis import order_lab
 from ..analysis.order_lab.options import OPTIONS, compared, stage_options
-from ..core.files import refuse_harm, save_text
+from ..core.files import save_text
 from ..core.options import options_of, resolve
+from ..core.output_names import refuse_harm
 from ..media.write.render import free_path
 from ..models.headless import Headless
 from ..viewing.report import Report

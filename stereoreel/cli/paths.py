@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..core.files import refuse_harm
+from ..core.output_names import refuse_harm
 from ..core.places import data
 from ..media.extract_options import SAMPLE
 from ..media.paths import check_name, confine_prefix

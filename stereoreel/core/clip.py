@@ -196,9 +196,10 @@ class Recipe(Protocol):
     second of that input (None: as many as it has); ``places_bars``, whether ``describe`` returns the bars of
     its output (False); ``loops``, whether it leads from the last frame to the first (False), and then
     ``unlooped()``, the same recipe without that; ``reused(stages)``, the same recipe with a stage that is
-    loaded once and kept in a ``StageCache``; ``files(host)``, the files that it reads, such as weights; and
+    loaded once and kept in a ``StageCache``; ``files(host)``, the files that it reads, such as weights;
     ``look_ahead(host)``, which finds what the stage must know of its complete input, and returns a sentence
-    about it.
+    about it; and ``taken(spans)``, the only input that it reads for these frames (None: it reads all), with
+    ``turns``, the frames with which it turns to another one.
     """
 
     @property
@@ -208,6 +209,34 @@ class Recipe(Protocol):
     def describe(self, *infos: Any, **named: Any) -> ClipInfo | Mapping[str, ClipInfo]: ...
 
     def load(self, host: Host) -> Stage: ...
+
+
+class LooksAhead(Protocol):
+    """A recipe of a ``kind`` that looks ahead, and whose finding a film stores."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def found(self) -> str:
+        """What it has found, as a text; empty if nothing."""
+        ...
+
+    def recall(self, text: str) -> None:
+        """Take what was found before, unless it is corrupt."""
+        ...
+
+    def look_ahead(self, host: Host) -> str:
+        """Find it; return a sentence about it, or nothing if it was known or is not needed."""
+        ...
+
+
+def looks_ahead(recipe: Any) -> TypeGuard[LooksAhead]:
+    """Whether a recipe may look ahead and recall what it has found."""
+    return hasattr(recipe, "recall")
 
 
 class Source(Protocol):

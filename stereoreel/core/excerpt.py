@@ -113,13 +113,16 @@ class Rebuilt:
         demand: dict[int, Spans] = {id(clip.maker): wanted for clip in clips}
         needs: dict[int, Spans] = {}
         for maker in reversed(makers):
-            if isinstance(maker, Step):
+            if isinstance(maker, Step) and id(maker) in demand:
                 needs[id(maker)] = need = needed(maker, demand[id(maker)])
-                for source in maker.inputs:
+                for source in _read(maker, need):
                     demand[id(source.maker)] = merge_spans([*demand.get(id(source.maker), ()), *need])
         for maker in makers:
+            if id(maker) not in demand:
+                continue  # in a branch that is not taken
             if isinstance(maker, Step):
-                inputs = _cut_alike([self.clip(source, needs[id(maker)]) for source in maker.inputs])
+                need = needs[id(maker)]
+                inputs = _cut_alike([self.clip(source, need) for source in _read(maker, need)])
                 recipe = _plain(maker)
                 reused = getattr(recipe, "reused", None) if stages is not None else None
                 self.rebuilt[id(maker)] = Step.over(reused(stages) if reused else recipe, *inputs)
@@ -135,6 +138,13 @@ class Rebuilt:
             pick = _Pick(spans, self._label or clip.maker.label)
             self.picked[key] = result if exact else Clip(Step.over(pick, result))
         return self.picked[key]
+
+
+def _read(step: Step, spans: Spans) -> tuple[Clip, ...]:
+    """Return the inputs that a stage reads for these of their frames: all, or the only one it takes."""
+    taken = getattr(step.recipe, "taken", None)
+    place = taken(spans) if taken else None
+    return step.inputs if place is None else (step.inputs[place],)
 
 
 def _cut_alike(clips: Sequence[Clip]) -> list[Clip]:

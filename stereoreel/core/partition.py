@@ -10,7 +10,7 @@ has the same frames.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -58,11 +58,13 @@ def units(clips: Sequence[Clip], group: int = GROUP) -> list[Unit]:
         )
         else 0
     )
-    return cover([0, *_common_cuts(clips), frames], group, lead)
+    return cover([0, *_common_cuts(clips), frames], group, lead, _turns(clips))
 
 
-def cover(edges: Sequence[int], group: int = GROUP, lead: int = LEAD) -> list[Unit]:
-    """Return units for the shots between ``edges``."""
+def cover(
+    edges: Sequence[int], group: int = GROUP, lead: int = LEAD, apart: Container[int] = ()
+) -> list[Unit]:
+    """Return units for the shots between ``edges``; none reaches across the frames in ``apart``."""
     found: list[Unit] = []
     for start, stop in pairwise(edges):
         parts = -(-(stop - start) // LONGEST)
@@ -74,6 +76,7 @@ def cover(edges: Sequence[int], group: int = GROUP, lead: int = LEAD) -> list[Un
             ]
         elif (
             found
+            and start not in apart
             and (last := found[-1]).last == start == last.stop
             and stop - last.start <= group
             and last.first == last.start
@@ -87,8 +90,10 @@ def cover(edges: Sequence[int], group: int = GROUP, lead: int = LEAD) -> list[Un
 def merged_units(clips: Sequence[Clip]) -> list[Unit]:
     """Return the units as one machine computes them: consecutive ones that discard no frame are merged."""
     found: list[Unit] = []
+    turns = _turns(clips)
     for unit in units(clips):
-        if found and found[-1].last == found[-1].stop == unit.first == unit.start:
+        whole = found and found[-1].last == found[-1].stop == unit.first == unit.start
+        if whole and unit.start not in turns:
             found[-1] = Unit(found[-1].start, unit.stop, found[-1].first, unit.last)
         else:
             found.append(unit)
@@ -106,9 +111,14 @@ def excerpt(clips: Sequence[Clip], unit: Unit, stages: StageCache | None = None)
 
 
 def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
-    """Yield the clips in the pieces that successive pulls compute: one, unless a shot is split."""
-    found = merged_units(clips) if clips[0].info.frames > LONGEST else []
-    if len(found) < 2:
+    """Yield the clips in the pieces that successive pulls compute.
+
+    It is one, unless a shot is split, or a stage takes some shots from one branch and some from another: then
+    each piece has only the branch that it needs.
+    """
+    branches = any(isinstance(maker, Step) and len(_branches(maker)) > 1 for maker in makers_of(clips))
+    found = merged_units(clips) if branches or clips[0].info.frames > LONGEST else []
+    if len(found) < 2 and not (branches and _divisible(clips)):
         yield list(clips)
         return
     stages: StageCache[Stage] = StageCache()
@@ -138,6 +148,22 @@ def _common_cuts(clips: Sequence[Clip]) -> list[int]:
     if found is None:  # nothing between sources and clips remembers anything
         found = set(clips[0].info.cuts)
     return sorted(cut for cut in found if 0 < cut < clips[0].info.frames)
+
+
+def _branches(step: Step) -> tuple[Clip, ...]:
+    """Return the inputs of which a stage takes one for each shot; none for any other stage."""
+    return step.inputs if hasattr(step.recipe, "taken") else ()
+
+
+def _turns(clips: Sequence[Clip]) -> set[int]:
+    """Return the frames with which a stage that the clips depend on turns to another branch."""
+    known: dict[int, set[int]] = {}  # by maker
+    for maker in makers_of(clips):
+        known[id(maker)] = set()
+        if isinstance(maker, Step):
+            before = set().union(*(known[id(clip.maker)] for clip in maker.inputs))
+            known[id(maker)] = (_after(maker, before) or set()) | {*getattr(maker.recipe, "turns", ())}
+    return set().union(*(known[id(clip.maker)] for clip in clips))
 
 
 def _intersection_of(known: dict[int, set[int] | None], clips: Iterable[Clip]) -> set[int] | None:

@@ -125,7 +125,8 @@ class _Surround:
         elif images.shape[-1] == self.info.channels:
             for target, strip in zip(_strips(framed, inside), strips):
                 if target.numel():
-                    target.copy_(_sized(strip, *target.shape[SIZE]))
+                    shown = strip[0] if strip.ndim > target.ndim else strip  # the left view
+                    target.copy_(_sized(shown, *target.shape[SIZE]))
         else:
             _continue_edges(framed, inside)
         return framed

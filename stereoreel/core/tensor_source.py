@@ -13,10 +13,11 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..image.bars import BarFinder, profile
+from ..image.bars import BarFinder, profile, reaches_edges
 from ..image.cut_detection import thumbnail
 from ..image.dissolve_detection import find_shots
 from ..image.host_copy import upload
@@ -74,6 +75,11 @@ class TensorSource:
             width, height, self._fps, count, channels=channels, cuts=cuts, audio=self._audio, bars=bars
         )
 
+    def repeated(self, count: int) -> TensorSource:
+        """Return its one frame, ``count`` times."""
+        images = self._images.expand(count, -1, -1, -1)
+        return TensorSource(images, self._fps, False, self.label, bit_depth=self.bit_depth)
+
     def part(self, start: int, stop: int) -> TensorSource:
         """Return the frames ``[start, stop)`` as a source."""
         return TensorSource(
@@ -108,15 +114,36 @@ class TensorSource:
         return tuple(find_shots(small, self._sensitivity))
 
     def _find_bars(self, cuts: tuple[int, ...]) -> tuple[Bars, ...]:
-        """Return the bars of the shots, from some frames of each."""
+        """Return the bars of the shots, from some frames of each.
+
+        Most pictures reach all edges, which a glance at the first frame shows; of others that show it later
+        no further frames are searched.
+        """
         count, height, width, _ = self._images.shape
         finder, edges = BarFinder((width, height)), [0, *cuts, count]
         for start, stop in pairwise(edges):
             finder.cut() if start else None
-            for place in range(start, stop, max(1, (stop - start) // BAR_FRAMES)):
-                frame = self._images[place, ..., :3].float().nan_to_num(0, 0, 0)
-                finder.add(profile(frame.mean(-1).cpu().numpy(), 0, 1))
+            places = range(start, stop, max(1, (stop - start) // BAR_FRAMES))
+            for number, place in enumerate(places):
+                if finder.none_proven or (not number and reaches_edges(self._edges(start))):
+                    finder.add_full(len(places) - number)
+                    break
+                finder.add(profile(_gray(self._images[place]), 0, 1))
         return of_shots(edges[:-1], finder.margins())
+
+    def _edges(self, place: int) -> list[np.ndarray]:
+        """Return the grey levels 0..255 of a frame's outermost two rows and columns, of each edge."""
+        frame = self._images[place]
+        return [_gray(strip) * 255 for strip in (frame[:2], frame[-2:], frame[:, :2], frame[:, -2:])]
+
+
+def _gray(frame: Tensor) -> np.ndarray:
+    """Return the mean of a frame's colours, ``[H, W]`` float32; 0 where it is not finite."""
+    import cv2
+
+    pixels = frame[..., :3].detach().float().cpu().numpy()
+    gray = cv2.transform(np.ascontiguousarray(pixels), np.full((1, 3), 1 / 3, np.float32))
+    return np.nan_to_num(gray, copy=False, nan=0, posinf=0, neginf=0)
 
 
 def new_batch(shape: Sequence[int], dtype: torch.dtype, folder: str | os.PathLike) -> Tensor:

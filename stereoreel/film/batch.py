@@ -15,8 +15,8 @@ from itertools import count, islice
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from ..core.files import plain_errors
 from ..core.numbered import PICTURES, holds_pictures
+from ..core.system_errors import plain_errors
 from ..media.folder import SUFFIXES, Problem, base_of, files_of, is_pattern, natural, why_no_film
 from ..media.paths import LONGEST_NAME, shortened
 from ..media.read.container import open_media

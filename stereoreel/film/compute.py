@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ..core.files import DISK_FULL
 from ..core.host import Host
+from ..core.system_errors import DISK_FULL
 from ..media.write.observer import Observer
 from .job import Job, UnitRecord
 from .progress import Progress

@@ -21,6 +21,7 @@ from ..core.file_cache import FileCache
 from ..core.files import sha256
 from ..core.host import Host
 from ..core.options import Options
+from ..core.shot_switch import ShotSwitch
 from ..core.tensor_source import TensorSource
 from ..media.read.decode import FileSource
 from ..media.read.probe import fingerprint
@@ -139,6 +140,8 @@ def _encoding(settings: Options) -> dict:
 
 
 def _stage(recipe, host: Host) -> dict:
+    if isinstance(recipe, ShotSwitch):
+        return _switch(recipe, host)
     if not isinstance(recipe, Plan):
         return {
             "recipe": getattr(recipe, "recorded_as", type(recipe).__name__),
@@ -162,6 +165,12 @@ def _stage(recipe, host: Host) -> dict:
     weights = {role: _of_weights(path, host.file_cache) for role, path in files.items()}
     facts = {"recipe": recipe.kind, "model": entry.name, "weights": weights, "options": options}
     return {**facts, FOUND: found} if found else facts
+
+
+def _switch(recipe: ShotSwitch, host: Host) -> dict:
+    measured = claim(described([recipe.choices.source], Options(), host))
+    facts = {"recipe": recipe.kind, "options": {**vars(recipe.choices.options), "measured": measured}}
+    return {**facts, FOUND: {"plan": recipe.found}} if recipe.found else facts
 
 
 def _there(host: Host, recipe: Plan, part) -> bool:

@@ -20,8 +20,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ..core.files import PART, SAFELY, Lock, plain_errors, save_text, sha256
+from ..core.files import PART, save_text, sha256
+from ..core.lock import SAFELY, Lock
 from ..core.partition import Unit
+from ..core.system_errors import plain_errors
 from .identity import differences, digest
 
 FORMAT = 1

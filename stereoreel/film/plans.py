@@ -6,23 +6,28 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..core.clip import Clip
+from ..core.clip import Clip, LooksAhead, Step, looks_ahead, makers_of
 from ..core.files import save_text
-from ..models.lazy_stage import plans
 from .identity import FOUND, digest
 from .job import PLANS, prepare, read_json
 
 
+def stages(clips: Iterable[Clip]) -> list[LooksAhead]:
+    """Return the stages of the clips that may look ahead, sources first."""
+    recipes = (maker.recipe for maker in makers_of(clips) if isinstance(maker, Step))
+    return [recipe for recipe in recipes if looks_ahead(recipe)]
+
+
 def found(clips: Iterable[Clip]) -> list[str]:
     """Return what was found for each stage of the clips; empty if nothing was needed."""
-    return [plan.ahead.found.get(plan.wanted, "") if plan.ahead else "" for plan in plans(*clips)]
+    return [recipe.found for recipe in stages(clips)]
 
 
 def recall(clips: Iterable[Clip], known: list[str]) -> None:
     """Give what ``found`` returned to the same stages; what they cannot read is found again."""
-    for plan, text in zip(plans(*clips), known):
-        if plan.ahead and text:
-            plan.ahead.recall(plan.wanted, text)
+    for recipe, text in zip(stages(clips), known):
+        if text:
+            recipe.recall(text)
 
 
 def name_of(identity: dict) -> str:

@@ -15,7 +15,7 @@ from .run import OpenFilm
 
 
 class Pool(Protocol):
-    """Workers that compute the units of the films that were added to them; see ``cluster.WorkerPool``."""
+    """Workers that compute the units of the films that were added to them; see ``worker_pool.WorkerPool``."""
 
     @property
     def hungry(self) -> bool: ...

@@ -10,9 +10,10 @@ from pathlib import Path
 from ..core import cancel
 from ..core.clip import Clip, Step
 from ..core.excerpt import makers_of
-from ..core.files import OutputFile, refuse_folders, refuse_harm
+from ..core.files import OutputFile
 from ..core.host import Host
 from ..core.meter import Meter
+from ..core.output_names import refuse_folders, refuse_harm
 from ..core.partition import GROUP, units
 from ..core.pull import look_ahead
 from ..media.read.decode import FileSource

@@ -24,15 +24,18 @@ SMALLEST_PICTURE = 0.25  # share of a side
 NEAR, RINGING = 8, 24  # rows next to the picture where compression rings: much, and still
 RIPPLE = 0.15  # share of the step to the picture that the latter may be
 COHERENT, ALONE = 0.35, 0.9  # share of the lines that begin at one row: of two opposite bars, of a single one
+EMPTY = 0.06  # share of a side's rows that are dark next to an object that is no picture
 LIT = 0.25  # share of the lines that must show a picture
 FLAT, CLEAN = (
     0.7,
     0.15,
 )  # share of a bar at its level, and of lines that are so throughout: text may cover the rest
 GAPS = 0.1  # share of the lines within a picture that may be as dark as its bar
+CERTAIN = 2  # frames that must show a picture at all edges
 SPECKS = 0.05  # share of a line that noise may light
 LOPSIDED = 0.25  # difference of opposite bars, as a share of the larger, that one shot proves
 OFTEN = 3  # shots that prove bars of very different size
+RISING = 1.4  # times as bright, a few rows further in, as a picture is that only fades to black
 TILTED = 0.25  # share of the lines that begin a row further in
 
 
@@ -66,6 +69,14 @@ def profile(gray: np.ndarray, black: float = 0.0, white: float = 255.0) -> Profi
     return Profile(*((one.astype(np.float32) - np.float32(black)) * gain for one in (rows, columns)))
 
 
+def reaches_edges(strips: Sequence[np.ndarray]) -> bool:
+    """Whether a frame shows a picture at all four edges, so that its shot has no bars.
+
+    ``strips`` are the grey levels of its outermost rows and columns, of any shape, 0..255.
+    """
+    return all(float(np.median(strip)) > DARK for strip in strips)
+
+
 def parts(side: int) -> int:
     return min(LINES, max(1, side // 4))
 
@@ -81,11 +92,15 @@ class Free(NamedTuple):
 
 
 class Side(NamedTuple):
-    """What a shot says of one side: its bar (None: unseen), the lines that agree, the largest possible."""
+    """What a shot says of one side: its bar (None: unseen), the lines that agree, the largest possible.
+
+    ``empty``: nothing is shown near it, at any time.
+    """
 
     bar: int | None
     support: float
     free: Free
+    empty: bool = False
 
 
 @dataclass
@@ -135,8 +150,9 @@ def _side(low: np.ndarray, high: np.ndarray) -> Side:
     lit = max(2 * still, DARKEST_LIT)
     free = _free(away, still, lit, most)
     seen = away.max(0) >= lit
+    empty = not bool((away[: max(1, round(EMPTY * length))] >= lit).any())
     if seen.mean() < LIT or _gaps(seen) > GAPS:
-        return Side(None, 0.0, free)
+        return Side(None, 0.0, free, empty)
     away = away[:, seen]
     begins = _beginnings(away, still, lit)
     begins[most + 1 :] = False
@@ -147,9 +163,10 @@ def _side(low: np.ndarray, high: np.ndarray) -> Side:
     enough = max(COHERENT, near.max(initial=0.0) / 2)
     for row in np.flatnonzero(near >= enough)[::-1]:
         best = int(row) + int(np.argmax(votes[max(0, row - 1) : row + 2])) - min(1, row)
-        if best >= 1 and _is_bar(away, best, still):
-            return Side(_safe(begins, _refined(away, begins, best)), float(near[best]), free)
-    return Side(None, 0.0, free)
+        if best >= 1 and _is_bar(away, best, still) and _is_sharp(away, begins, best):
+            bar = _safe(begins, _refined(away, begins, best))
+            return Side(bar, float(near[best]), free, empty)
+    return Side(None, 0.0, free, empty)
 
 
 def _beginnings(away: np.ndarray, still: float, lit: float) -> np.ndarray:
@@ -185,6 +202,15 @@ def _is_bar(away: np.ndarray, bar: int, still: float) -> bool:
     # titles and windows at night have gaps, a picture has none
     shown = (away[bar : max(bar + NEAR, len(away) // 2)] > 1.5 * still).mean(1) > SPECKS
     return bool(at_level.mean() >= FLAT and at_level.all(0).mean() >= CLEAN and _gaps(shown) <= GAPS)
+
+
+def _is_sharp(away: np.ndarray, begins: np.ndarray, bar: int) -> bool:
+    """Whether the picture begins at its own level; that of a vignette or a spotlight rises row by row."""
+    ours = begins[max(0, bar - 1) : bar + 2].any(0)
+    first, further = away[bar + 1 : bar + 4, ours], away[bar + 5 : bar + 9, ours]
+    if not further.size:
+        return True
+    return bool(np.median(further.mean(0) / np.maximum(first.mean(0), 1)) <= RISING)
 
 
 def _gaps(lit: np.ndarray) -> float:
@@ -265,6 +291,11 @@ def _axis(first: Side, last: Side, length: int) -> Axis:
     return Axis((0, 0) if max(first.free.most, last.free.most) < 2 else None, free)
 
 
+def _alone(axis: Axis, other: Axis, sides: Sequence[Side]) -> bool:
+    """Whether bars are the dark around an object, which is at the ``sides`` of the other axis, too."""
+    return bool(axis.bars and any(axis.bars)) and other.bars is None and all(side.empty for side in sides)
+
+
 def scaled_picture(margins: Margins, size: tuple[int, int], small: tuple[int, int]) -> tuple[slice, slice]:
     """Return the rows and columns of a picture in a frame of ``size`` that is reduced to ``small``."""
     (width, height), (narrow, low) = size, small
@@ -284,17 +315,36 @@ class BarFinder:
     now: Margins = NO_BARS
     _shot: Shot = field(default_factory=Shot)
     _shots: list[tuple[int, tuple[Axis, Axis] | None]] = field(default_factory=list)
+    _known: tuple[Axis, Axis] | None = None  # of the current shot
+    _seen: int = 0  # frames of which that was known
+    _full: int = 0  # frames that need no search
 
     def add(self, seen: Profile) -> None:
         """Take a frame of the current shot."""
         self._shot.add(seen)
         if self._shot.count & (self._shot.count - 1) == 0:  # 1, 2, 4 …: later frames add little
-            self._look(self._shot)
+            self._known, self._seen = self._look(self._shot), self._shot.count
+
+    def add_full(self, frames: int) -> None:
+        """Take frames of a shot whose picture reaches all edges, without searching them."""
+        self._full, self.now = frames, NO_BARS
+
+    @property
+    def none_proven(self) -> bool:
+        """Whether the current shot has shown picture at all edges, so that later frames change nothing."""
+        return (
+            self._shot.count >= CERTAIN
+            and self._known is not None
+            and all(axis.bars == (0, 0) for axis in self._known)
+        )
 
     def cut(self) -> None:
         """End the shot."""
-        self._shots.append((self._shot.count, self._look(self._shot)))
-        self._shot = Shot()
+        known = self._known if self._known and self._shot.count == self._seen else self._look(self._shot)
+        if self._full:
+            known = (Axis((0, 0), (Free(0), Free(0))),) * 2
+        self._shots.append((self._shot.count + self._full, known))
+        self._shot, self._known, self._full = Shot(), None, 0
 
     def margins(self) -> list[Margins]:
         """End the last shot, and return the bars of all."""
@@ -307,6 +357,10 @@ class BarFinder:
             return None
         width, height = self.size
         down, across = _axis(*sides[:2], height), _axis(*sides[2:], width)
+        if _alone(down, across, sides[2:]):
+            down = Axis(None, down.free)
+        elif _alone(across, down, sides[:2]):
+            across = Axis(None, across.free)
         if down.bars is not None and across.bars is not None:
             self.now = Margins(*down.bars, *across.bars)
         return down, across

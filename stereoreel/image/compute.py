@@ -6,6 +6,8 @@ to nothing, and in bfloat16 they would round the image itself to 8 bits.
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core import cancel
+
+log = logging.getLogger(__name__)
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("auto", *TYPES)
@@ -66,12 +70,17 @@ def half_precision(net: nn.Module, dtype: torch.dtype) -> nn.Module:
 class Graphs:
     """A function of tensors (and plain numbers) as one CUDA graph per shape; elsewhere a ``Spread``.
 
-    The first call with a shape runs it a few times to warm up and records it. The function must not read a
-    value from the device, and its networks must not move. It returns a tensor or a tuple of them.
+    The first call with a shape runs it a few times to warm up and records it; with ``repeated``, the second
+    one, so that shapes which come once cost nothing. More than ``most`` numbers in the first tensor keep the
+    device busy for longer than their launches take, and are not recorded. If recording fails, the log says so
+    once, and the function runs as it is. It must not read a value from the device, and its networks must not
+    move. It returns a tensor or a tuple of them.
     """
 
-    def __init__(self, run: Callable):
-        self.run = run
+    def __init__(self, run: Callable, most: float = math.inf, repeated: bool = False):
+        self.run, self.most, self.repeated = run, most, repeated
+        self._met: set[tuple] = set()
+        self._refused = False
         self.recorded: OrderedDict[tuple, tuple[torch.cuda.CUDAGraph, list, Tensor | tuple]] = OrderedDict()
 
     def __call__(self, first: Tensor, *others: Tensor | float) -> Any:  # what ``run`` returns
@@ -79,10 +88,8 @@ class Graphs:
             return Spread(self.run)(first, *others)
         given = (first, *others)
         key = tuple((one.shape, one.dtype, one.device) if isinstance(one, Tensor) else one for one in given)
-        if key not in self.recorded:
-            while len(self.recorded) >= GRAPHS:
-                self.recorded.popitem(last=False)
-            self.recorded[key] = self._record(first.device, given)
+        if key not in self.recorded and not self._recorded(key, first, given):
+            return self.run(*given)
         self.recorded.move_to_end(key)
         graph, own, result = self.recorded[key]
         for mine, theirs in zip(own, given):
@@ -90,6 +97,25 @@ class Graphs:
                 mine.copy_(theirs)
         graph.replay()
         return result.clone() if isinstance(result, Tensor) else tuple(tensor.clone() for tensor in result)
+
+    def _recorded(self, key: tuple, first: Tensor, given: tuple) -> bool:
+        """Record the function for these shapes; return whether it is."""
+        if self._refused or first.numel() > self.most:
+            return False
+        if self.repeated and key not in self._met:
+            self._met = {*list(self._met)[1 - GRAPHS :], key}
+            return False
+        while len(self.recorded) >= GRAPHS:
+            self.recorded.popitem(last=False)
+        try:
+            self.recorded[key] = self._record(first.device, given)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            self._refused = True
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            log.warning("A model runs without CUDA graphs, because recording one failed (%s).", reason)
+        return key in self.recorded
 
     def _record(
         self, device: torch.device, given: tuple
@@ -112,6 +138,7 @@ class Graphs:
     def forget(self) -> None:
         """Release all recorded graphs and their memory."""
         self.recorded.clear()
+        self._met.clear()
 
 
 def batch_size(device: torch.device, pixels: int, enough: Mapping[str, int], most: int) -> int:

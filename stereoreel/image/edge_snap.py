@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .fused import runs
+from .fused_snap import choose_sides
+
 STEP = 0.01  # smaller depth differences are unchanged: 0.4 pixels at a divergence of 2 % and 1920 pixels
 # a change is an edge if twice the distance shows less than this many times the change; on a slope it is
 # 2
@@ -27,6 +30,8 @@ WHOLE = 0.9  # of 1 at a side: a pixel that no edge divides, whose depth is that
 TOGETHER = 1 << 18  # depth pixels sampled with their surroundings at a time: 300 MB
 # weight of the upsampled depth, which shows how an edge divides a depth pixel, against that of colour
 PRIOR = 1.0
+TRIAL = 32  # rows and columns of depth
+APART, MOST = 0.02, 0.02  # a trial is right if no more than this share of pixels differs by more than that
 
 
 def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> Tensor:
@@ -35,16 +40,37 @@ def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> T
     Depth is in 0..1, near = 1; the frame is in 0..1. ``dilate`` grows near objects by that many pixels of the
     frame. No value leaves the range of those of ``depth`` nearby.
     """
-    frame = frame[..., :3].float()
+    return _snapped(depth, frame, dilate, step, runs("Aligning depth", frame.device, _trial))
+
+
+def _snapped(depth: Tensor, frame: Tensor, dilate: int, step: float, kernels: bool) -> Tensor:
+    given, frame = frame, frame[..., :3].float()
     depth = depth.to(frame.device, torch.float32)
     near, far, edge = _sides(depth, step)
+    shrunk = torch.cat([_shrunk(frame, depth.shape), depth[None]])
+    large = F.interpolate(depth[None, None], frame.shape[:2], mode="bilinear", align_corners=False)[0, 0]
+    nearest = [_nearest(size, grown, frame.device) for size, grown in zip(depth.shape, frame.shape)]
+    if kernels:
+        choose_sides(depth, given, large, (near, far, edge), shrunk, nearest)
+    else:
+        _choose(depth, frame, large, (near, far, edge), shrunk, nearest)
+    return _largest(large, dilate) if dilate else large
+
+
+def _choose(
+    depth: Tensor,
+    frame: Tensor,
+    large: Tensor,
+    sides: tuple[Tensor, Tensor, Tensor],
+    shrunk: Tensor,
+    nearest: list[Tensor],
+) -> None:
+    """Do what ``choose_sides`` does."""
+    (near, far, edge), (rows, columns) = sides, nearest
     row, column = mask_indices(edge)
     shown = frame.new_zeros(*depth.shape, 8)
-    shrunk = torch.cat([_shrunk(frame, depth.shape), depth[None]])
     for some in zip(row.split(TOGETHER), column.split(TOGETHER)):
         shown[some] = _means(depth, near, far, shrunk, *some)
-    large = F.interpolate(depth[None, None], frame.shape[:2], mode="bilinear", align_corners=False)[0, 0]
-    rows, columns = (_nearest(size, grown, frame.device) for size, grown in zip(depth.shape, frame.shape))
     edge = edge.index_select(0, rows).index_select(1, columns)
     row, column = mask_indices(edge)
     there, own, ramp = (rows[row], columns[column]), frame[row, column], large[row, column]
@@ -55,7 +81,16 @@ def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> T
     high, low = (mean[:, 0] for mean in means[1::2])
     chosen = torch.where(score >= 0, high, low)
     large[row, column] = torch.where(edge[row, column], chosen, ramp)
-    return _largest(large, dilate) if dilate else large
+
+
+def _trial(device: torch.device) -> bool:
+    """Return whether the kernels align a small picture as PyTorch's operations do."""
+    place = torch.arange(TRIAL, device=device, dtype=torch.float32)
+    depth = ((place[:, None] + 2 * place) / 9).sin().sign().mul(0.4).add(0.5)
+    frame = (place.repeat_interleave(4)[:, None, None] + torch.arange(4 * TRIAL, device=device)[:, None]) / 36
+    frame = frame.sin().mul(0.5).add(0.5).expand(-1, -1, 3).half()
+    one, other = (_snapped(depth, frame, 0, STEP, kernels) for kernels in (False, True))
+    return not bool(((one - other).abs() > APART).float().mean() > MOST)
 
 
 def mask_indices(where: Tensor) -> tuple[Tensor, Tensor]:

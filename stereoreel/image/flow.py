@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..core import cancel
+from .host_copy import Download
 
 
 class Search(NamedTuple):
@@ -29,6 +30,7 @@ class Search(NamedTuple):
 
 # OpenCV's own
 PRESETS = {"ultrafast": Search(2, 12, 4, 0), "fast": Search(2, 16, 4, 5), "medium": Search(1, 25, 3, 5)}
+WEIGHTS = (0.299, 0.587, 0.114)  # of luma, as OpenCV has it
 PATCH = 8  # pixels, of OpenCV's search
 SMALLEST = 24  # pixels; smaller images have no pyramid for dense inverse search, and zero flow
 
@@ -37,14 +39,31 @@ def grayscale(frames: Tensor) -> np.ndarray:
     """Return uint8 luma ``[T, H, W]`` of frames ``[T, H, W, C]`` in 0..1; extra channels are ignored."""
     import cv2
 
-    frames = frames[..., : 3 if frames.shape[-1] >= 3 else 1].cpu().float().contiguous()
+    frames = frames[..., : 3 if frames.shape[-1] >= 3 else 1]
+    if frames.is_cuda:  # a byte of each pixel crosses the bus, not three floats
+        weights = WEIGHTS if frames.shape[-1] == 3 else WEIGHTS[:1]
+        return Download(_levels(_weighted(frames, weights))).wait().numpy()
+    frames = frames.cpu().float().contiguous()
     if frames.shape[-1] == 1:
         luma = frames[..., 0].clone()
     else:
         luma = torch.empty(frames.shape[:3])
         for index, frame in enumerate(frames.numpy()):  # one at a time, so that chunks cannot matter
             luma[index] = torch.from_numpy(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
-    return luma.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8).numpy()
+    return _levels(luma).numpy()
+
+
+def _weighted(frames: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """Return luma as OpenCV has it, float32, within a rounding; never by a matrix product of few bits."""
+    first, *others = frames.float().unbind(-1)
+    luma = first * weights[0] if others else first.clone()
+    for channel, weight in zip(others, weights[1:]):
+        luma.add_(channel, alpha=weight)
+    return luma
+
+
+def _levels(luma: Tensor) -> Tensor:
+    return luma.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
 def flow(first: np.ndarray, second: np.ndarray, preset: str = "medium", scale: float = 1.0) -> np.ndarray:

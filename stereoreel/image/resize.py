@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..core import cancel
+from . import native
 from .host_copy import upload
 from .huge_pages import empty
 from .polyphase import Polyphase
 
+Enlarge = Callable[[np.ndarray, np.ndarray, bool], None]  # a frame, where its result goes, whether clamped
 METHODS = ("lanczos", "bilinear", "area")
 # outputs of one small product; wider multiplies more zeros, narrower reads more inputs twice
 BLOCK = 32
+LARGE = 1 << 20  # values of an enlarged frame from which loading compiled code pays
 AXES = 8  # whose weights a ``Resizer`` keeps: those of four sizes
 
 
@@ -81,29 +85,52 @@ class Resizer:
 
 def _enlarged(frames: Tensor, out: Tensor, method: str, clamp: bool) -> bool:
     """Fill ``out`` if both factors are whole: a fraction of the arithmetic of band matrices."""
-    axes = []
-    for source, target in zip(frames.shape[1:3], out.shape[1:3]):
-        if source != target and not Polyphase.serves(source, target, frames.shape[-1]):
-            return False
-        axes.append(None if source == target else Polyphase(source, *filter_weights(source, target, method)))
-    down, across = axes
-    wide = np.empty((frames.shape[1], *out.shape[2:]) if across else 0, np.float32)
+    sides = list(zip(frames.shape[1:3], out.shape[1:3]))
+    if not all(
+        source == target or Polyphase.serves(source, target, frames.shape[-1]) for source, target in sides
+    ):
+        return False
+    enlarge = _compiled(sides, method) if out[0].numel() >= LARGE and native.enabled() else None
+    enlarge = enlarge or _by_opencv(sides, method, frames.shape[-1])
     for frame, target in zip(frames, out):
         cancel.check()
-        image = np.ascontiguousarray(frame.float().numpy())
-        if across:
-            across.horizontal(image, wide)
-            image = wide
         result = target if target.dtype == torch.float32 else target.float()
-        if down:
-            down.vertical(image, result.numpy())
-        else:
-            result.copy_(torch.from_numpy(image))
-        if clamp:
-            result.clamp_(0, 1)
+        enlarge(np.ascontiguousarray(frame.float().numpy()), result.numpy(), clamp)
         if result is not target:
             target.copy_(result)
     return True
+
+
+def _compiled(sides: list[tuple[int, int]], method: str) -> Enlarge:
+    from .compiled_enlarging import Axis, enlarge
+
+    down, across = (
+        Axis.unchanged(source) if source == target else Axis.of(*filter_weights(source, target, method))
+        for source, target in sides
+    )
+    return lambda image, out, clamp: enlarge(image, down, across, clamp, out)
+
+
+def _by_opencv(sides: list[tuple[int, int]], method: str, channels: int) -> Enlarge:
+    down, across = (
+        None if source == target else Polyphase(source, *filter_weights(source, target, method))
+        for source, target in sides
+    )
+
+    wide = np.empty((sides[0][0], sides[1][1], channels) if across else 0, np.float32)
+
+    def enlarge(image: np.ndarray, out: np.ndarray, clamp: bool) -> None:
+        if across:
+            across.horizontal(image, wide)
+            image = wide
+        if down:
+            down.vertical(image, out)
+        else:
+            out[:] = image
+        if clamp:
+            torch.from_numpy(out).clamp_(0, 1)
+
+    return enlarge
 
 
 def fitted_size(width: int, height: int, side: int) -> tuple[int, int]:

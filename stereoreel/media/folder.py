@@ -11,8 +11,9 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import NamedTuple
 
-from ..core.files import PART, plain_errors
+from ..core.files import PART
 from ..core.options import one_line
+from ..core.system_errors import plain_errors
 from .read.container import STILL, STILL_SUFFIXES, open_media
 from .read.probe import probe, video_stream
 

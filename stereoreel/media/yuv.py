@@ -15,6 +15,9 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from ..image.fused import runs
+from .fused_yuv import yuv_planes
+
 # weights of red and blue in luma, by swscale's colour space
 LUMA = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 PLANAR = re.compile(r"yuvj?(420|422|444)p(?:(10|12)le)?")
@@ -32,6 +35,7 @@ def _cubic(distance: float) -> float:
 # of eight lines, for one between the fourth and the fifth
 SHRINKING = [_cubic((place - 3.5) / 2) / 2 for place in range(8)]
 MIDDLE = 0.5
+TRIAL = 32  # rows and columns
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,31 @@ def to_planes(frame: Tensor, space: int, form: PlaneFormat, full_range: bool = F
     A single channel is grey, a fourth is left out. Both sides are multiples of what shares chroma. ``space``
     is swscale's number of the colour space.
     """
+    return _planes(frame, space, form, full_range, runs("Conversion to YUV", frame.device, _trial))
+
+
+def _planes(frame: Tensor, space: int, form: PlaneFormat, full_range: bool, kernels: bool) -> Tensor:
     height, width = frame.shape[:2]
     values = frame.new_empty(form.count(height, width), dtype=form.dtype)
     luma, *chroma = form.planes(values, height, width)
     black, span, swing = _ranges(form.bits, full_range)
     red, blue = LUMA[space]
     own = red, 1 - red - blue, blue
+    middle = 1 << (form.bits - 1)
+    weights = [
+        [((place == index) - weight) / (2 - 2 * share) for place, weight in enumerate(own)]
+        for index, share in ((2, blue), (0, red))
+    ]
+    if kernels:
+        tables = [
+            [weight * scale for weight in row]
+            for row, scale in ((own, span), *((row, swing) for row in weights))
+        ]
+        yuv_planes(
+            frame.contiguous(), values, *(weight for row in tables for weight in row), black, middle,
+            form.bits, form.across, form.down, form.joined, form.shift, *SHRINKING[:4],
+        )  # fmt: skip
+        return values
     rgb = frame[..., : min(3, frame.shape[-1])].float().clamp(0, 1)
     _store(luma, _weighted(rgb, own, span, black), form)
     if form.across == 2:
@@ -108,10 +131,18 @@ def to_planes(frame: Tensor, space: int, form: PlaneFormat, full_range: bool = F
     if form.down == 2:
         rgb = _fewer_lines(rgb)
     apart = chroma[0].unbind(-1) if form.joined else chroma
-    for plane, index, share in zip(apart, (2, 0), (blue, red)):
-        weights = [((place == index) - weight) / (2 - 2 * share) for place, weight in enumerate(own)]
-        _store(plane, _weighted(rgb, weights, swing, 1 << (form.bits - 1)), form)
+    for plane, row in zip(apart, weights):
+        _store(plane, _weighted(rgb, row, swing, middle), form)
     return values
+
+
+def _trial(device: torch.device) -> bool:
+    """Return whether the kernel makes the planes of a small picture as PyTorch's operations do."""
+    place = torch.arange(TRIAL * TRIAL * 3, device=device, dtype=torch.float32)
+    frame = (place / 7).sin().mul(0.5).add(0.5).view(TRIAL, TRIAL, 3).half()
+    form = PlaneFormat(8, 2, 2)
+    one, other = (_planes(frame, 1, form, False, kernels).float() for kernels in (False, True))
+    return not bool((one - other).abs().max() > 1)
 
 
 def _weighted(rgb: Tensor, weights, scale: float, offset: float) -> Tensor:

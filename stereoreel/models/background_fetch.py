@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from ..core.files import plain_error
 from ..core.host import Host
+from ..core.system_errors import plain_error
 from . import catalog
 from .catalog import Entry
 

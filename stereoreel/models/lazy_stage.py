@@ -74,6 +74,16 @@ class Plan:
         return self.ahead.find(self.wanted, host) if self.ahead else ""
 
     @property
+    def found(self) -> str:
+        """What looking ahead has found, as a text; empty if nothing."""
+        return self.ahead.found.get(self.wanted, "") if self.ahead else ""
+
+    def recall(self, text: str) -> None:
+        """Take what was found before, unless it is corrupt."""
+        if self.ahead:
+            self.ahead.recall(self.wanted, text)
+
+    @property
     def context(self) -> tuple[int, int]:
         """How many frames before and after one its kind needs in addition to the two around it."""
         return catalog.module(self.kind).context(self.settings)

@@ -70,6 +70,7 @@ class _Measuring:
     screen: str | None
     stereo: Plan | None  # that made the pair; None: the views are matched
     latest: ComfortOverlay | MatchedOverlay | None = None
+    picture_only = True  # as Stereo is
 
     def look_ahead(self, host: Host) -> str:
         return self.stereo.look_ahead(host) if self.stereo else ""
@@ -124,13 +125,14 @@ def report(clip: Clip, settings: ComfortOptions, host: Host, label: str) -> Repo
     assert result and result.worst  # the pull has loaded it and drawn every frame
     tally, options = result.tally, recipe.stereo.settings if recipe.stereo else None
     found = score(result.moments, info.cuts, tally.screen)
-    said, how = [found.text(), found.advice(options)], "" if recipe.stereo else MATCHED
-    text = "\n".join(filter(None, (tally.verdict(), *said, *tally.lines(), how)))
+    how = "" if recipe.stereo else MATCHED
+    said = found.text(), found.advice(options), tally.verdict()
+    text = "\n".join(filter(None, (*said, *tally.lines(), how)))
     course = Curves(result.moments, info, tally.screen)
     figures = {**tally.figures(), "score": found.figures(), "worst": course.figures(result.worst)}
     if options and options.plan:
         figures["plan"] = options.plan
-    return Report("comfort", text, figures, page(tally, said, course, result.worst, how))
+    return Report("comfort", text, figures, page(tally, found, options, course, result.worst, how))
 
 
 def sampled(info: ClipInfo, count: int) -> list[int]:

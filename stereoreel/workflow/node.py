@@ -130,9 +130,14 @@ class Node:
         return _options(self.kind, self.module, self.pairs)
 
     @property
+    def engine(self) -> ModuleType:
+        """The module that declares its options, with the functions that do its work."""
+        return _module(self.kind, self.module)
+
+    @property
     def report(self) -> Callable[..., Report]:
         """The module's ``report(clip, settings, host, label)``, with ``depth`` if it has that socket."""
-        return _module(self.kind, self.module).report
+        return self.engine.report
 
     @property
     def source(self) -> bool:
@@ -142,7 +147,7 @@ class Node:
     @property
     def settings(self) -> type[Options]:
         """The class of the options' values."""
-        return _module(self.kind, self.module).OPTIONS
+        return self.engine.OPTIONS
 
     def resolve(self, options: Mapping) -> Any:
         """Return its options, checked, in their class, without ``packed``, which describes IMAGE batches."""

@@ -10,7 +10,7 @@ from .node import Node
 
 MODULES = (
     "extract", "vsr", "upscale", "interpolate", "depth", "stereo", "encode",
-    "comfort", "preview", "compare", "keep", "advise", "orders",
+    "comfort", "preview", "compare", "keep", "advise", "orders", "switch",
 )  # fmt: skip
 NODES: tuple[Node, ...] = tuple(import_module(f".nodes.{name}", __package__).NODE for name in MODULES)
 

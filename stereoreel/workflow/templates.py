@@ -20,6 +20,7 @@ TITLES = {
     "advise": "StereoReel - Advice for a source",
     "order_lab": "StereoReel - Which order is best",
     "compare_upscalers": "StereoReel - Compare two upscalers",
+    "by_shot": "StereoReel - Upscaler by shot",
     "live_upscale": "StereoReel - Live upscaling",
     "core_upscaler": "StereoReel - Upscale with any ComfyUI model",
     "folder": "StereoReel - A folder of films",

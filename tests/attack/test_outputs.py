@@ -12,6 +12,7 @@ import pytest
 
 from stereoreel.cli.main import main
 from stereoreel.core import files
+from stereoreel.core.lock import LOCK_PREFIX
 from stereoreel.media.write.encode import Writer
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
@@ -253,7 +254,7 @@ def test_foreign_parts_are_kept(folder, video, size_mb):
     os.symlink("thesis.txt", "out.mp4.part")
     Path("out.mp4.0badf00d.part").write_text("mine")
     Path(".out.mp4.lock").write_bytes(
-        files.LOCK_PREFIX + b"1 on a\nthesis.txt\n../out.mp4.0badf00d.part\nx.mp4.12345678.part\n"
+        LOCK_PREFIX + b"1 on a\nthesis.txt\n../out.mp4.0badf00d.part\nx.mp4.12345678.part\n"
     )
     job = sink(video, json.loads(Path("graph.json").read_text()))
     settings = replace(job.settings, size_mb=float(size_mb))
@@ -295,7 +296,7 @@ def test_lock_of_the_next_holder_is_not_removed(folder):
     lock = Path(".out.mp4.lock")
     with files.OutputFile(Path("out.mp4")):
         lock.unlink()
-        lock.write_bytes(files.LOCK_PREFIX + b"7 on another computer\n")  # as the next holder's
+        lock.write_bytes(LOCK_PREFIX + b"7 on another computer\n")  # as the next holder's
     assert lock.exists()
 
 

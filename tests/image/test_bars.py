@@ -128,3 +128,39 @@ def test_frames_of_any_size_are_searched_without_a_warning(height, width):
         gray[: height // 3] = 16
         finder.add(profile(gray, 16, 235))
     assert len(finder.margins()) == 1
+
+
+Y, X = np.mgrid[0:180, 0:320].astype(np.float32)
+ACROSS, DOWN = (X - 159.5) / 160, (Y - 89.5) / 90
+
+
+def object_in_the_dark() -> np.ndarray:
+    mask = np.zeros((180, 320), np.float32)
+    mask[45:144, 96:230] = 1
+    return np.maximum(mask, ((X - 160) ** 2 + (Y - 45) ** 2 < 900).astype(np.float32))
+
+
+DARK_AROUND = {
+    "round vignette": (1 - np.hypot(ACROSS, DOWN)) / 0.5,
+    "nearly square vignette": (1 - (np.abs(ACROSS) ** 6 + np.abs(DOWN) ** 6) ** (1 / 6)) / 0.3,
+    "gradients above and below": (0.95 - np.abs(DOWN)) / 0.5,
+    "short gradients": (0.95 - np.abs(DOWN)) / 0.15,
+    "spotlight": 3 * (1 - 3 * ACROSS**2 - 2.5 * DOWN**2),
+    "tunnel": 2 - 2.5 * np.maximum(np.abs(ACROSS), np.abs(DOWN)),
+    "night sky above a straight horizon": (DOWN > -0.2).astype(np.float32),
+    "dark sea": (DOWN < 0.2).astype(np.float32),
+    "object before black": object_in_the_dark(),
+    "planet": ((1.78 * ACROSS) ** 2 + (DOWN - 1.5) ** 2 < 2.56).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("count", [1, 6])
+@pytest.mark.parametrize("name", DARK_AROUND)
+def test_a_picture_that_is_dark_around_has_no_bars(name, count):
+    mask = DARK_AROUND[name].clip(0, 1)
+    for seed in range(3):
+        frames = moving_scene(Barred(frames=count, seed=seed), 320, 180).mean(-1) * mask
+        finder = BarFinder((320, 180))
+        for frame in frames:
+            finder.add(profile(frame.astype(np.uint8)))
+        assert finder.margins() == [NO_BARS]

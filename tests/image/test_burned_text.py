@@ -60,9 +60,24 @@ def test_subtitles_are_found_stroke_by_stroke_over_a_moving_picture(script, kind
 
 
 @needs_font
-def test_half_transparent_logo_is_found():
-    frames, opacity = laid(moving(), [logo(WIDTH, HEIGHT)])
-    assert overlap(mask_of(found(frames)[12]), opacity[12].numpy() > 0.25) >= 0.8
+@pytest.mark.parametrize(("alpha", "move"), [(0.4, "sideways"), (0.5, "panning"), (0.6, "rising")])
+def test_half_transparent_logo_is_found_and_stays(alpha, move):
+    background = moving() if move == "sideways" else text_scenes.moving(1, move, FRAMES)[0]
+    frames, opacity = laid(background, [logo(WIDTH, HEIGHT, alpha)])
+    blocks = found(frames)
+    assert [len(one) for one in blocks] == [1] * FRAMES
+    truth = opacity.numpy() > alpha / 2
+    assert min(overlap(mask_of(one), shown) for one, shown in zip(blocks, truth)) >= 0.8
+
+
+@needs_font
+def test_still_camera_does_not_make_its_background_a_logo():
+    assert not any(found(laid(still(), [logo(WIDTH, HEIGHT, 0.5)])[0]))
+
+
+@pytest.mark.parametrize("pan", [(0.12, 0.07), (0.7, 0.0)])
+def test_slow_camera_does_not_make_its_background_a_logo(pan):
+    assert not any(found(street(11, 320, 180, camera=Camera(pan=pan)).clip(FRAMES)[0]))
 
 
 @needs_font

@@ -1,4 +1,4 @@
-"""Enlarging by whole factors with OpenCV's passes equals Pillow and the matrices that do any size."""
+"""Enlarging by whole factors, by OpenCV or compiled, equals Pillow and the matrices that do any size."""
 
 import itertools
 import math
@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+import stereoreel.image.resize as resizing
 from stereoreel.image.polyphase import SHORTEST, Polyphase
 from stereoreel.image.resize import METHODS, resize
 
@@ -37,6 +38,22 @@ def test_whole_factors_equal_the_matrices(method, size):
     given = frames(2, 40, 33, 5)
     each = torch.cat([resize(channel, *size, method) for channel in given.split(1, -1)], -1)
     torch.testing.assert_close(resize(given, *size, method), each, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("factors", FACTORS, ids=str)
+@pytest.mark.parametrize("method", METHODS)
+def test_compiled_loops_equal_opencvs_passes(factors, method, monkeypatch):
+    """Also in frames higher than what a core takes at a time, and where filters reach beyond both ends."""
+    pytest.importorskip("numba")
+    for shape, clamp in (((2, 150, SHORTEST, 3), True), ((1, SHORTEST, 33, 1), False)):
+        given = 1.5 * frames(*shape) - 0.25
+        size = shape[1] * factors[0], shape[2] * factors[1]
+        monkeypatch.setattr(resizing, "LARGE", 10**9)
+        wanted = resize(given, *size, method, clamp)
+        monkeypatch.setattr(resizing, "LARGE", 0)
+        found = resize(given, *size, method, clamp)
+        torch.testing.assert_close(found, wanted, atol=2e-6, rtol=0)
+        assert torch.equal(found[-1:], resize(given[-1:], *size, method, clamp))
 
 
 def test_each_size_goes_the_way_that_serves_it():

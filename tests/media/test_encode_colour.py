@@ -1,8 +1,11 @@
 """Colours of encoded files: standard codes, their tags, and the accuracy when read back."""
 
+import re
+import subprocess
 from fractions import Fraction
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
@@ -189,3 +192,22 @@ def test_chroma_is_read_from_where_it_was_written(tmp_path, name, host):
     [found] = FileSource(path, cuts=False).chunks(host, 3)
     error = float((found[0].float() - picture[0]).square().mean())
     assert error < 1e-4 or int(av.__version__.split(".")[0]) < KNOWS_2020  # 40 dB; untagged, 30 dB
+
+
+def test_all_encoders_of_h264_and_h265_name_the_place_of_chroma():
+    """Those of graphics cards too; AV1 has no code for the middle, ProRes none at all."""
+    for name, entry in presets().items():
+        for one in (entry, *entry.hardware):
+            if re.search("264|265|hevc", one.codec) and re.match("yuv420|nv12|p010", one.pix_fmt):
+                assert one.options.get("chroma_sample_location") == "center", (name, one.codec)
+
+
+@pytest.mark.parametrize("name", ["h264", "hevc", "mv_hevc_8bit"])
+def test_ffmpeg_reads_that_chroma_lies_in_the_middle(tmp_path, name):
+    path = encode(
+        tmp_path, torch.rand(2, 3, 64, 96, 3) if "mv" in name else torch.rand(3, 64, 96, 3), format=name
+    )
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "verbose", "-i", str(path), "-f", "null", "-"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    [stream, *_] = [line for line in said.splitlines() if "Video:" in line]
+    assert re.search(r"yuv420p(10le)?\([^)]*center", stream), stream

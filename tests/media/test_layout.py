@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stereoreel.core.clip import ClipInfo
-from stereoreel.media.layouts.layout import LAYOUTS, WITH_DEPTH, file_tag, pack, packed_size
+from stereoreel.media.layouts.layout import LAYOUTS, WITH_DEPTH, file_tag, pack, packed_size, panes
 from stereoreel.media.layouts.vr180 import half_sphere, sphere_side
 
 
@@ -21,6 +21,13 @@ def test_full_layouts_are_left_first_and_lossless():
     assert torch.equal(pack(pair, "full_tb"), torch.cat((left, right), 1))
     assert torch.equal(pack(pair, "left"), left)
     assert torch.equal(pack(pair, "right"), right)
+
+
+@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout not in WITH_DEPTH])
+def test_panes_are_the_packed_frame_in_parts(layout):
+    pair = eyes()
+    for clip in (pair, pair[0]):
+        assert torch.equal(torch.cat(panes(clip, layout, turn=1), 2), pack(clip, layout, turn=1))
 
 
 def test_cross_eyed_is_right_first():

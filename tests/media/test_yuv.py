@@ -17,7 +17,8 @@ from stereoreel.media.read.decode import FileSource
 from stereoreel.media.read.device_rgb import PlaneBlock, PlaneReader
 from stereoreel.media.read.frames import Damage
 from stereoreel.media.read.rgb import RgbConverter
-from stereoreel.media.write.device_planes import DevicePlanes
+from stereoreel.media.write import device_planes
+from stereoreel.media.write.device_planes import DevicePlanes, HostPlanes
 from stereoreel.media.write.picture import Pictures
 from stereoreel.media.yuv import LUMA, PlaneFormat, from_planes, to_planes
 from tests.support import cuda_stand_in as cuda
@@ -66,6 +67,28 @@ def test_planes_equal_swscales_within_one_code(name, matrix):
         assert max(int(np.abs(one - other).max()) for one, other in zip(wanted, found)) <= 1
         # no offset of chroma by part of a pixel, which would stay below one code in smooth colours
         assert max(abs(float((one - other).mean())) for one, other in zip(wanted, found)) < 0.25
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize("parts", [(SIZE[1],), (20, 42)], ids=len)
+def test_compiled_planes_equal_swscales(matrix, parts, monkeypatch):
+    """In frames higher than what a core takes at a time; what is no number or out of range is as before."""
+    pytest.importorskip("numba")
+    for one in pictures():
+        picture = torch.cat([one * 1.2 - 0.1, one.flip(0), one, one]).contiguous()
+        picture[5, 7] = torch.nan
+        writer = Pictures((SIZE[1], len(picture)), Color(1, 1, matrix), "yuv420p")
+        panes = [pane.contiguous() for pane in picture.split(parts, 1)]
+        both = []
+        for numba in "01":
+            monkeypatch.setenv("STEREOREEL_NUMBA", numba)
+            monkeypatch.setattr(device_planes, "LARGE", 0)
+            levels = writer.quantize(*panes)
+            assert isinstance(levels, HostPlanes) == (numba == "1")
+            both.append(writer.frame(levels, 0, Fraction(1, 25)).to_ndarray().astype(int))
+        apart = both[1] - both[0]
+        assert np.abs(apart).max() <= 1 and abs(apart.mean()) < 0.02
+        assert np.square(apart).mean() < 255**2 / 10**6  # 60 dB
 
 
 @every_format

@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from benchmarks.support import text_scenes
+from benchmarks.support.scenes import Camera, street
+from benchmarks.support.text_scenes import credits, laid, subtitle
 from stereoreel.core.clip import apply
 from stereoreel.core.pull import frames
 from stereoreel.models import catalog, weights
@@ -68,3 +71,15 @@ def test_builtin_is_within_one_and_a_half_decibels(doubled, bunny):
             psnr(doubled(truth[::2], model=name)[1], truth[1]) for name in ("flownet.pkl", "builtin")
         )
         assert builtin > trained - 1.5
+
+
+@pytest.mark.skipif(text_scenes.font_file() is None, reason="DejaVu Sans is not installed")
+@pytest.mark.parametrize(("text", "camera"), [
+    ("credits", Camera()), ("credits", Camera(truck=(3.0, 0.0))), ("subtitle", Camera(truck=(9.0, 0.0))),
+])  # fmt: skip
+def test_text_over_a_picture_that_moves_is_close_to_the_truth(text, camera, doubled):
+    overlay = credits(480, 270, 4.33, size=0.13) if text == "credits" else subtitle(480, 270, kind="plain")
+    images, opacity = laid(street(1, 480, 270, camera=camera).clip(3, 0.5)[0], [overlay], 2.0, 0.5)
+    made = doubled(images[::2])
+    assert torch.equal(made[0], images[0]) and psnr(made[1], images[1]) >= 35
+    assert psnr(made[1][opacity[1] > 0.5], images[1][opacity[1] > 0.5]) >= (34 if text == "credits" else 38)

@@ -140,14 +140,15 @@ def mixed(color, share):
 @pytest.mark.parametrize(
     ("screen", "said"),
     [
-        ("tv", "Too strong for a tv screen: 25.0 % of the pixels are beyond its limits. Reduce the parallax "
-               "to about 78 % of what it is"),
+        ("tv", "25.0 % of the pixels are beyond the limits of a tv screen. Reduce the parallax to about 78 % "
+               "of what it is"),
         ("cinema", "about 54 % of what it is, for example with Stereo's divergence or strength."),
     ],
 )  # fmt: skip
 def test_the_verdict_says_by_how_much_the_parallax_is_too_strong(stereo_pair, host, screen, said):
     found = measured(stereo_pair, host, screen=screen)
-    assert said in found.figures["verdict"] and found.text.startswith(found.figures["verdict"])
+    assert said in found.figures["verdict"] and found.figures["verdict"] in found.text.splitlines()
+    assert found.text.startswith("Comfort score ") and ", unsafe: crossed unsafe" in found.text
 
 
 def test_a_pair_that_follows_the_verdict_is_comfortable(tensor_clip, host):
@@ -157,7 +158,7 @@ def test_a_pair_that_follows_the_verdict_is_comfortable(tensor_clip, host):
     pair = apply(
         Plan("stereo", options, "Stereo"), tensor_clip(torch.rand(3, 40, 200, 3)), tensor_clip(depth)
     )["clip"]
-    assert measured(pair, host).figures["verdict"] == "Within the limits of a cinema screen."
+    assert measured(pair, host).figures["verdict"] == "The parallax is within the limits of a cinema screen."
 
 
 def test_borders_that_cut_off_objects_in_front_are_part_of_the_verdict(tensor_clip, host):
@@ -168,7 +169,7 @@ def test_borders_that_cut_off_objects_in_front_are_part_of_the_verdict(tensor_cl
         Plan("stereo", options, "Stereo"), tensor_clip(torch.rand(3, 40, 200, 3)), tensor_clip(depth)
     )["clip"]
     assert measured(pair, host).figures["verdict"] == (
-        "Within the limits of a tv screen. "
+        "The parallax is within the limits of a tv screen. "
         "Side borders cut off objects in front: try Stereo's floating_window."
     )
 

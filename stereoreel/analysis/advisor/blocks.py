@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ...core.clip import ClipInfo
-from .finding import Finding
+from .finding import BLOCKY, Finding
 from .windows import Window
 
 BLOCK = 8  # pixels
@@ -17,7 +17,7 @@ CHANCE = 0.012  # difference in the share of such coefficients that content alon
 SURE = 0.006  # evidence at which a grid is as likely as not
 LOST = 0.02  # weight of flatness relative to the grid: smooth images are flat even uncompressed
 SOFT = 0.06
-LIGHT, STRONG = 0.25, 0.5  # of the value, for the wording
+LIGHT, STRONG = 0.25, BLOCKY  # of the value, for the wording
 
 
 class Blocks:

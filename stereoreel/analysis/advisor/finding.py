@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# from which the upscaler should clean a clip before any other stage: noise in levels of 255, blockiness
+NOISY, BLOCKY = 3.0, 0.5
+
 
 @dataclass(frozen=True)
 class Finding:

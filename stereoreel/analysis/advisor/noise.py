@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ...core.clip import ClipInfo
-from .finding import Finding
+from .finding import NOISY, Finding
 from .windows import Window
 
 PATCH = 7  # pixels
@@ -18,6 +18,7 @@ FEWEST = 3000  # patches, or a tenth of all: fewer do not determine the componen
 # the quantile of a normal distribution of the 0.999 of weak-textured patches that the threshold keeps
 NORMAL = 3.0902
 ROUNDS = 5
+MIXED = 0.15  # share of excerpts on either side of the limit from which footage is mixed
 VISIBLE, STRONG = 1.5, 6.0  # levels
 
 
@@ -51,7 +52,14 @@ class Noise:
                     False,
                 )
             }
-        sigma = self.sigma
+        sigma, dirty = self.sigma, [one >= NOISY for one in self.found]
+        mixed = {}
+        if MIXED <= sum(dirty) / len(dirty) <= 1 - MIXED:
+            mixed["noisy_excerpts"] = Finding(
+                sum(dirty) / len(dirty),
+                "",
+                f"{sum(dirty)} of {len(dirty)} excerpts are noisy, the others not.",
+            )
         meaning = (
             "clean"
             if sigma < VISIBLE
@@ -64,7 +72,8 @@ class Noise:
                 sigma,
                 "levels",
                 f"The noise has a standard deviation of {sigma:.1f} levels of 255: {meaning}.",
-            )
+            ),
+            **mixed,
         }
 
 

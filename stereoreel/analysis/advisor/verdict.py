@@ -13,11 +13,9 @@ from ...core.clip import ClipInfo
 from ...core.host import Host
 from ...models import catalog, policy
 from ...workflow.orders import COMPARED
-from .blocks import STRONG as BLOCKY
-from .finding import Finding
+from .finding import BLOCKY, NOISY, Finding
 from .upscalers import best
 
-NOISY = 3.0  # levels of 255: above it the upscaler should clean before any other stage
 FLICKERING = 2.0  # levels
 TRUE_SIZE = 0.8  # of the height: with a smaller effective height, a file was upscaled
 SMOOTH_RATE = 48  # frames per second from which motion is smooth
@@ -32,6 +30,10 @@ COMBED = 0.1  # share of combed frames from which a remark is worth it
 FIELDS = (
     "A file that is marked as interlaced is deinterlaced while it is read. Any other file stays combed: "
     "deinterlace it first."
+)
+BY_SHOT = (
+    "Noisy and clean shots are mixed. Shot Switch (workflow by_shot) gives each the upscaler and the order "
+    "that suit it."
 )
 
 
@@ -91,7 +93,7 @@ def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verd
         advice.options,
         choices,
         other,
-        (FIELDS,) if found.has("interlaced", COMBED) else (),
+        (FIELDS,) * found.has("interlaced", COMBED) + (BY_SHOT,) * found.has("noisy_excerpts", 0),
     )
 
 
@@ -115,7 +117,7 @@ class _Found:
         self.fills_screens = self.lines == info.height and max(info.width, info.height) >= LARGE
 
     def has(self, name: str, least: float) -> bool:
-        return self[name].sure and self[name].value >= least
+        return name in self._findings and self[name].sure and self[name].value >= least
 
     def __getitem__(self, name: str) -> Finding:
         return self._findings[name]

@@ -6,7 +6,7 @@ Files are read as they are coded, neither deinterlaced nor converted to RGB; oth
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -85,7 +85,7 @@ def sample_spans(frames: int, samples: int, window: int) -> Spans:
     ]
 
 
-def windows(clip: Clip, host: Host, spans: Spans) -> Iterator[Window]:
+def windows(clip: Clip, host: Host, spans: Spans) -> Generator[Window, None, None]:
     """Yield the windows of a clip at ``spans``, one in memory at a time."""
     source = LumaSource.of(clip)
     last: Planes | None = None

@@ -30,6 +30,7 @@ class Block:
     past: Past = field(repr=False)
     strokes: np.ndarray = field(repr=False)
     fixed: bool = False  # the mask is exact
+    faint: bool = False  # a half transparent logo
     over: bool = False
 
     @property

@@ -9,6 +9,7 @@ from .strokes import FEWEST, GONE, hats, spread
 LIVELY = 6.0  # levels that the surroundings vary by, from which what hides them is seen
 HIDES = 0.5  # what varies by this part of that is hidden
 BOXED = 0.65  # the same, of a box, which may be half transparent
+CALMER = 0.8  # strokes vary by at most this part of what their gaps do, if they hide anything
 ARRIVED = 12  # levels by which text changes what it covers, at least
 
 
@@ -49,10 +50,11 @@ def cover(mean: np.ndarray, spreads: np.ndarray, strokes: np.ndarray, side: int)
     far = spread(seeds.astype(np.uint8), 3 * side // 2) == 0
     beneath = float(np.median(spreads[far])) if np.count_nonzero(far) >= FEWEST else 0.0
     moves = beneath >= LIVELY
+    main = int(bright[own[0]].sum() < dark[own[1]].sum())
     if moves and all(np.count_nonzero(part) >= FEWEST for part in own):
-        main = int(np.median(spreads[own[0]]) > np.median(spreads[own[1]]))
-    else:
-        main = int(bright[own[0]].sum() < dark[own[1]].sum())
+        varied = [float(np.median(spreads[part])) for part in own]
+        if min(varied) <= CALMER * max(varied):  # what is half transparent varies almost as its gaps do
+            main = int(np.argmin(varied))
     contrast = (bright, dark)[main]
     typical = float(np.percentile(contrast[own[main]], 60)) if own[main].any() else np.inf
     near = spread(seeds.astype(np.uint8), 2) > 0

@@ -16,6 +16,7 @@ import numpy as np
 
 from .block import Block, Shown
 from .cover import Past, arrived, cover
+from .faint import SEEN, logos, share_seen
 from .key_frames import KeyFrame, Surroundings, least, persistent
 from .strokes import (
     GONE,
@@ -101,6 +102,8 @@ class TextFinder:
 
     def _there(self, block: Block, place: int) -> bool:
         """Return whether a frame shows a block."""
+        if block.faint:
+            return share_seen(self._lumas[place][block.window], block.past.mean, block.strokes) >= SEEN
         return share_there(self._lumas[place], block.window, block.strokes) >= THERE
 
     def _search(self) -> None:
@@ -113,7 +116,7 @@ class TextFinder:
                 inside = fresh[block.window]
                 own = block.strokes > 0
                 share = float(np.mean(inside[own] > 0)) if own.any() else 0.0
-                if share >= GONE:
+                if block.faint or share >= GONE:
                     inside[spread(np.maximum(block.mask, own).astype(np.uint8), 4) > 0] = 0
                     if block.last < keys[-1].place and self._there(block, keys[-1].place):
                         self._refine(block, keys)
@@ -123,11 +126,25 @@ class TextFinder:
             if moving.under(box) and self._stays(box, part, keys):
                 self._begin(box, part, keys)
                 fresh[window_of(box)] = 0
+        if moving.moving:
+            self._search_faint(keys, moving)
         if self._before is not None:
             before = np.maximum(self._before.bright, self._before.dark)
             for box, part in blocks(np.where(before < GONE * fresh, fresh, 0)):
                 if self._appears(box, part, keys):
                     self._begin(box, part, keys, self._before.luma)
+
+    def _search_faint(self, keys: list[KeyFrame], moving: Surroundings) -> None:
+        """Look for half transparent logos in the corners of a picture that moves."""
+        lumas = [self._lumas[place] for place in self._frames(keys)[:: max(1, self._step // 2)]]
+        free = np.ones(keys[0].luma.shape, bool)
+        side = thickness(keys[0].luma)
+        for block in self._blocks:
+            if not block.over:
+                free[grown_window(block.window, side, free.shape)] = False
+        for box, part in logos(lumas, free, side):
+            if moving.under(box):
+                self._begin(box, part, keys, faint=True)
 
     def _frames(self, keys: list[KeyFrame]) -> range:
         return range(keys[0].place, keys[-1].place + 1)
@@ -163,7 +180,12 @@ class TextFinder:
         return max(gone) <= NOISY and all(early <= LIKE * late + 1 for early, late in zip(come, gone))
 
     def _begin(
-        self, box: Box, part: np.ndarray, keys: list[KeyFrame], without: np.ndarray | None = None
+        self,
+        box: Box,
+        part: np.ndarray,
+        keys: list[KeyFrame],
+        without: np.ndarray | None = None,
+        faint: bool = False,
     ) -> None:
         """Keep a block; ``without`` is the luma of a frame that differs from these by the block alone."""
         margin = 3 * thickness(keys[0].luma)
@@ -190,6 +212,7 @@ class TextFinder:
             past,
             strokes,
             without is not None,
+            faint,
         )
         first = keys[0].place
         while first > max(self._given, keys[0].place - 2 * self._step) and self._there(block, first - 1):

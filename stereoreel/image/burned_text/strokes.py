@@ -5,7 +5,7 @@ A stroke differs from both of its sides, which the hats of mathematical morpholo
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -108,33 +108,46 @@ def share_there(luma: np.ndarray, window: tuple[slice, slice], strokes: np.ndarr
     return float(np.mean(here[own] >= GONE * strokes[own])) if own.any() else 0.0
 
 
-def over_time(lumas: list[np.ndarray]) -> np.ndarray:
+def over_time(lumas: Sequence[np.ndarray]) -> np.ndarray:
     """Return the mean of images ``[h, w]``, float32."""
     return np.asarray(np.mean(lumas, 0, dtype=np.float32))
 
 
 def still(lumas: list[np.ndarray], part: np.ndarray) -> bool:
-    """Return whether strokes keep their place, and run in both directions.
+    """Return whether strokes keep their place, and run in both directions."""
+    moves = motions(lumas, part)
+    return moves is not None and bool(np.all(np.hypot(*moves.T) <= STILL))
+
+
+def motions(lumas: Sequence[np.ndarray], part: np.ndarray) -> np.ndarray | None:
+    """Return the motion (x, y) of strokes in each frame ``[T, 2]``, in pixels; None if they run one way only.
 
     The motion of each frame against the mean of all is that of Lucas and Kanade, over all pixels of strokes.
     """
-    import cv2
-
     mean = over_time(lumas)
     own = spread((part > 0).astype(np.uint8), 1) > 0
-    across = cv2.Sobel(mean, cv2.CV_32F, 1, 0, scale=1 / 8)[own]
-    along = cv2.Sobel(mean, cv2.CV_32F, 0, 1, scale=1 / 8)[own]
-    slopes = np.array([[across @ across, across @ along], [across @ along, along @ along]], np.float64)
-    total = slopes[0, 0] + slopes[1, 1]
-    if min(slopes[0, 0], slopes[1, 1]) < UPRIGHT * total or np.linalg.det(slopes) < 0.1 * (total / 2) ** 2:
-        return False
+    across, along, slopes = _slopes(mean, own)
+    if not _both_ways(slopes):
+        return None
     inverse = np.linalg.inv(slopes)
-    for luma in lumas:
-        change = luma.astype(np.float32)[own] - mean[own]
-        move = inverse @ np.array([across @ change, along @ change], np.float64)
-        if math.hypot(*move) > STILL:
-            return False
-    return True
+    changes = [luma.astype(np.float32)[own] - mean[own] for luma in lumas]
+    return np.array([inverse @ np.array([across @ one, along @ one], np.float64) for one in changes])
+
+
+def _slopes(mean: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the slopes across and along of some pixels of an image, and the sums of their products."""
+    import cv2
+
+    across, along = (cv2.Sobel(mean, cv2.CV_32F, x, 1 - x, scale=1 / 8)[own] for x in (1, 0))
+    products = [[across @ across, across @ along], [across @ along, along @ along]]
+    return across, along, np.array(products, np.float64)
+
+
+def _both_ways(slopes: np.ndarray) -> bool:
+    total = slopes[0, 0] + slopes[1, 1]
+    return bool(
+        min(slopes[0, 0], slopes[1, 1]) >= UPRIGHT * total and np.linalg.det(slopes) >= 0.1 * (total / 2) ** 2
+    )
 
 
 def printed(lumas: list[np.ndarray], part: np.ndarray) -> bool:

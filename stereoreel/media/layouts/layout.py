@@ -43,6 +43,7 @@ LAYOUTS = tuple(FILE_TAGS)
 TWO_FILES = "two_files"  # each view in a separate file; a preview image shows both
 WITH_DEPTH = ("rgbd", "half_rgbd")  # these also accept a clip with one view
 LAYERS = "mv_hevc"  # each view in a layer of the stream; an encoder of such streams splits the frame again
+WHOLE = {"full_sbs": (0, 1), "cross_eyed": (1, 0), TWO_FILES: (0, 1)}  # whole views, from left to right
 TURNS = 8  # how many times a second wiggle shows the other view
 
 ACROSS, DOWN = 2, 1  # axes of [T, H, W, C]
@@ -72,6 +73,15 @@ def pack(
     if layout == "vr180":
         return _PACKED["full_sbs"](*(half_sphere(eye, field) for eye in chunk))
     return _PACKED[layout](*chunk)
+
+
+def panes(
+    chunk: Tensor, layout: str, field: float = FIELD, *, depth: Tensor | None = None, turn: int = 0
+) -> list[Tensor]:
+    """Return the result of ``pack`` as parts next to each other, which are the views if those are whole."""
+    if chunk.ndim == 5 and layout in WHOLE:
+        return [chunk[eye] for eye in WHOLE[layout]]
+    return [pack(chunk, layout, field, depth=depth, turn=turn)]
 
 
 def packed_size(info: ClipInfo, layout: str, field: float = FIELD) -> tuple[int, int]:

@@ -1,14 +1,22 @@
-"""Frames of an encoder, made on a GPU: half the bytes of RGB cross the bus, and the GPU goes on meanwhile."""
+"""Frames of an encoder, made where their colours are: half the bytes of RGB cross the bus or are written.
+
+A GPU goes on meanwhile.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import av
 import numpy as np
+import torch
 from torch import Tensor
 
+from ...image import native
 from ...image.host_copy import Download
 from ..yuv import PlaneFormat, to_planes
 
+LARGE = 1 << 18  # pixels from which loading compiled code pays
 SHARED = ("yuv420p", "nv12")  # whose planes PyAV takes in memory that holds one after the other
 ROWS = 4  # of which the height is a multiple, for PyAV to find the planes of those
 
@@ -26,13 +34,50 @@ class DevicePlanes:
 
     def frame(self) -> av.VideoFrame:
         """Wait for the planes; return them as a frame, without a copy if possible."""
-        values = self._values.wait()
-        if self._format in SHARED and self._height % ROWS == 0:
-            rows = values.numpy().reshape(-1, self._width)
-            return av.VideoFrame.from_numpy_buffer(rows, format=self._format)
-        made = av.VideoFrame(self._width, self._height, self._format)
-        for plane, given in zip(made.planes, self._form.planes(values, self._height, self._width)):
-            numbers = given.reshape(len(given), -1).numpy()
-            rows = np.frombuffer(memoryview(plane), numbers.dtype).reshape(len(given), -1)
-            rows[:, : numbers.shape[1]] = numbers
-        return made
+        return frame_of(self._values.wait(), self._width, self._height, self._form, self._format)
+
+
+class HostPlanes:
+    """The planes of one frame, uint8, of panes ``[H, W, 3]`` next to each other, float32 on the CPU.
+
+    They are made at once, by compiled code: without numba ``available`` is false.
+    """
+
+    FORMAT = "yuv420p"
+
+    def __init__(self, panes: Sequence[Tensor], space: int):
+        from ..compiled_yuv import planes_of
+
+        self._height, self._width = len(panes[0]), sum(pane.shape[1] for pane in panes)
+        self._values = torch.from_numpy(planes_of([pane.numpy() for pane in panes], space))
+
+    @classmethod
+    def available(cls, panes: Sequence[Tensor], size: tuple[int, int], format: str) -> bool:
+        """Whether they can be made of these panes, and the frame is so large that it pays."""
+        shapes = [pane.shape for pane in panes]
+        return (
+            format == cls.FORMAT
+            and size[0] * size[1] >= LARGE
+            and size == (sum(width for _, width, _ in shapes), shapes[0][0])
+            and all(width % 2 == 0 and channels == 3 for _, width, channels in shapes)
+            and all(pane.device.type == "cpu" and pane.dtype == torch.float32 for pane in panes)
+            and native.enabled()
+        )
+
+    def frame(self) -> av.VideoFrame:
+        """Return the planes as a frame, without a copy if possible."""
+        form = PlaneFormat.named(self.FORMAT)
+        assert form
+        return frame_of(self._values, self._width, self._height, form, self.FORMAT)
+
+
+def frame_of(values: Tensor, width: int, height: int, form: PlaneFormat, format: str) -> av.VideoFrame:
+    """Return planes that lie one after the other as a frame, without a copy if possible."""
+    if format in SHARED and height % ROWS == 0:
+        return av.VideoFrame.from_numpy_buffer(values.numpy().reshape(-1, width), format=format)
+    made = av.VideoFrame(width, height, format)
+    for plane, given in zip(made.planes, form.planes(values, height, width)):
+        numbers = given.reshape(len(given), -1).numpy()
+        rows = np.frombuffer(memoryview(plane), numbers.dtype).reshape(len(given), -1)
+        rows[:, : numbers.shape[1]] = numbers
+    return made

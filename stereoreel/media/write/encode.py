@@ -23,12 +23,13 @@ from torch import Tensor
 
 from ...core import cancel
 from ...core.clip import ClipInfo, Samples, Soundtrack
-from ...core.files import PartFile, plain_errors
+from ...core.files import PartFile
+from ...core.system_errors import plain_errors
 from ...image.resize import fitted_size
-from ..layouts.layout import pack, packed_size
+from ..layouts.layout import packed_size, panes
 from ..read.clock import Clock, Taken
 from .codec import Rate, has_layers
-from .device_planes import DevicePlanes
+from .device_planes import DevicePlanes, HostPlanes
 from .hardware import chosen
 from .layers import halves
 from .media_file import EncoderJob, MediaFile
@@ -40,7 +41,7 @@ from .presets import Preset
 CHUNKS_WAITING = 2  # chunks queued for the encoder, so that it works while the next one is computed
 
 # a frame's number, the number at which it ends, and the quantised or decoded frame of each encoder
-Levels: TypeAlias = "tuple[int, int, list[np.ndarray | DevicePlanes] | list[av.VideoFrame]]"
+Levels: TypeAlias = "tuple[int, int, list[np.ndarray | DevicePlanes | HostPlanes] | list[av.VideoFrame]]"
 Self = TypeVar("Self", bound="Writer")
 
 
@@ -131,9 +132,9 @@ class Writer:
         for frame, far in zip(chunk.split(1, dim=-4), depths):
             if (span := next(self._taken)) is not None:
                 turn = self.frames // self._taken.turn
-                packed = pack(frame, layout, field, depth=far, turn=turn)[0]
-                views = packed.chunk(2, dim=1) if self._layered else [packed]
-                levels.append((*span, [self._pictures.quantize(view) for view in views]))
+                parts = [part[0] for part in panes(frame, layout, field, depth=far, turn=turn)]
+                views = [(view,) for view in parts[0].chunk(2, dim=1)] if self._layered else [parts]
+                levels.append((*span, [self._pictures.quantize(*view) for view in views]))
                 self.frames += 1
         self._submit(levels)
 

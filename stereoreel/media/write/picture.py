@@ -20,7 +20,7 @@ from ...image.transfer import linear_from_srgb
 from .. import colour
 from ..read.pictures import is_float
 from ..yuv import PlaneFormat
-from .device_planes import DevicePlanes
+from .device_planes import DevicePlanes, HostPlanes
 
 WITH_ALPHA = ("bgra",)
 RGB, RGBA = ("rgb24", "rgb48le"), ("rgba", "rgba64le")  # of 8 bits, and of more
@@ -62,13 +62,17 @@ class Pictures:
         self._swscale, self._resize = VideoReformatter(), Resizer()
         self._planes = None if self._rgb else PlaneFormat.named(pix_fmt)
 
-    def quantize(self, frame: Tensor) -> np.ndarray | DevicePlanes:
-        """Convert ``frame`` [H, W, C] to integers ``[H', W', 3 or 4]``, rounded on the frame's device.
+    def quantize(self, *panes: Tensor) -> np.ndarray | DevicePlanes | HostPlanes:
+        """Convert a frame [H, W, C] to integers ``[H', W', 3 or 4]``, rounded on its device.
 
-        C = 1 is grey. The last row and column are repeated if the format needs even sizes. Float formats get
-        linear light, float32, unless the frames are depth or hold light already. On a CUDA device YUV is made
-        there, as swscale would make it.
+        The frame may be given as panes next to each other. C = 1 is grey. The last row and column are
+        repeated if the format needs even sizes. Float formats get linear light, float32, unless the frames
+        are depth or hold light already. YUV is made, as swscale would make it, on a CUDA device, and on a CPU
+        where that is faster.
         """
+        if HostPlanes.available(panes, self.size, self.format.name):
+            return HostPlanes(panes, colour.from_rgb(self.color)["dst_colorspace"])
+        frame = panes[0] if len(panes) == 1 else torch.cat(panes, 1)
         if frame.shape[:2] != self._shown[::-1] and not self._float:
             frame = self._resize(frame[None], *self._shown[::-1])[0]
         if self._planes and frame.device.type == "cuda":
@@ -108,13 +112,13 @@ class Pictures:
         return light.expand(*light.shape[:2], 3).contiguous().cpu().numpy()
 
     def frame(
-        self, levels: np.ndarray | DevicePlanes | av.VideoFrame, pts: int, time_base: Fraction
+        self, levels: np.ndarray | DevicePlanes | HostPlanes | av.VideoFrame, pts: int, time_base: Fraction
     ) -> av.VideoFrame:
         """Return the encoder's frame, shown at ``pts`` x ``time_base`` seconds.
 
         ``levels`` is a result of ``quantize``, or a decoded frame of an earlier encoding.
         """
-        if isinstance(levels, DevicePlanes):
+        if isinstance(levels, (DevicePlanes, HostPlanes)):
             frame = levels.frame()
         elif isinstance(levels, av.VideoFrame):
             frame = (

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from ...core import cancel
 from ...core.clip import Clip, apply
-from ...core.files import OutputFile, in_use, refuse_harm
+from ...core.files import OutputFile, in_use
 from ...core.host import Host
 from ...core.meter import Meter
+from ...core.output_names import refuse_harm
 from ...core.pull import pull
 from ...core.transforms import Trim
 from ..read.clock import frames_of
@@ -40,7 +41,7 @@ def write(
     The observer also receives the chunks of the clips in ``also``, which are pulled in the same pass. For a
     preview only the frames that it contains are computed.
 
-    Raise what ``files.refuse_harm`` does before the first frame if one of the files is read by the clips, or
+    Raise what ``refuse_harm`` does before the first frame if one of the files is read by the clips, or
     exists and ``overwrite`` is off, and BlockingIOError if another process is writing one of them.
     """
     request.check()

@@ -11,7 +11,8 @@ import av
 from av.video.stream import VideoStream
 
 from ...core import cancel
-from ...core.files import OutputFile, plain_errors
+from ...core.files import OutputFile
+from ...core.system_errors import plain_errors
 from ..read.container import open_media
 from ..read.packets import demux
 from ..tags import kept_tags

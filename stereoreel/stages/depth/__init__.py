@@ -128,15 +128,32 @@ def context(options: DepthOptions) -> tuple[int, int]:
     return (4, 16)  # with fewer, builtin's depth differs visibly from that of the full clip
 
 
-def completed(stage: Stage, options: DepthOptions) -> Stage:
-    """Return a model's stage with what follows every model."""
+def completed(stage: Stage, options: DepthOptions, reads: int = 1) -> Stage:
+    """Return a model's stage with what follows every model; ``reads`` is how many inputs it has itself."""
     from .burned_text import TextPlanes
 
-    return stage if options.burned_text == "off" else TextPlanes(stage, options.invert)
+    return stage if options.burned_text == "off" else TextPlanes(stage, options.invert, reads)
 
 
-def describe(options, frames: ClipInfo) -> ClipInfo:
-    """Return the frames' info with one channel."""
+def describe(options, frames: ClipInfo, text: ClipInfo | None = None) -> ClipInfo:
+    """Return the frames' info with one channel; ``text`` is that of the mask of burned-in text, if given.
+
+    Raise ValueError if the frames are a depth clip, or the mask does not fit them.
+    """
     if frames.channels == 1:
         raise ValueError("Depth input is a depth clip. Connect the colour frames instead.")
+    check_text(options, frames, text)
     return frames.replace(channels=1)
+
+
+def check_text(options: DepthOptions, frames: ClipInfo, text: ClipInfo | None) -> None:
+    """Raise ValueError if a mask of burned-in text is given that is not read, or does not fit the frames."""
+    if text is None:
+        return
+    if options.burned_text == "off":
+        raise ValueError(
+            "text is connected, but burned_text is off. Set burned_text to flat, or disconnect text."
+        )
+    from .given_text import check_mask
+
+    check_mask(frames, text)

@@ -26,14 +26,15 @@ from ...image import flow, native
 from .edges import shrink, upsample
 from .evidence import GAP, Picture
 from .light import SteadyLight
-from .tracking import AHEAD, ShotDepth
+from .tracking import AHEAD, ShotDepth, straightened
 from .windows import SteadyRange
 
 AREA = 72_000  # pixels of the frames used for motion, whatever the size of the clip's
 LARGEST = 4  # times a small frame is enlarged to that at most
 KEY_RATE = 12.5  # key frames a second, about
 LONGEST = 8  # frames from one key frame to the next, at most
-GENTLE = 0.75  # range of depth by layout alone, as a share of that from motion
+GENTLE = 0.75  # range of depth by layout alone, as a share of the whole
+FAR = 0.1  # depth of the far end of a scene, which is seldom infinitely far; the near end is 1
 WIDEN = 0.01  # change of that share, at most, from one key frame to the next
 STILL = "shot(s) without camera motion: layout prior only"
 
@@ -151,11 +152,15 @@ class KeyFrames:
             yield depth
 
     def _gentle(self, depth: np.ndarray) -> np.ndarray:
-        """Narrow the range of depth that is only a guess, so that an error is a gentle one."""
+        """Scale depth 0..1 to the range ``FAR``..1, or to a narrower one if it is only a guess.
+
+        So an error is a gentle one, and the far end is not infinitely far, which ratios of depth require.
+        """
         share = GENTLE + (1 - GENTLE) * self._tracker.sure
         before = share if self._share is None else self._share
         self._share = before + min(max(share - before, -WIDEN), WIDEN)
-        return 0.5 + self._share * (depth - 0.5)
+        low, high = max(FAR, (1 - self._share) / 2), (1 + self._share) / 2
+        return low + (high - low) * depth
 
     def rest(self) -> Iterator[np.ndarray]:
         """Yield depth of the frames after the last key frame of the shot."""
@@ -171,7 +176,8 @@ class KeyFrames:
         for place in range(first.place + 1, second.place):
             part = (place - first.place) / (second.place - first.place)
             motions = -projected(forth, first.depth, part), projected(back, second.depth, 1 - part)
-            yield between(self._lumas.popleft(), part, first, second, motions)
+            depth = between(self._lumas.popleft(), part, first, second, motions)
+            yield straightened(depth, depth, np.ones_like(depth)) if self._tracker.sure else depth
 
 
 def projected(motion: np.ndarray, depth: np.ndarray, part: float) -> np.ndarray:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...core.clip import ClipInfo
 from ...core.host import Host
-from ...image.compute import Spread
+from ...image.compute import Graphs
 from ...image.resize import Resizer
 from ...models import weights
 from ...nets import depth_anything
@@ -28,6 +28,8 @@ from .windows import stream
 # largest distances in the training of the published metric models (Hypersim, Virtual KITTI)
 METRES = {"indoor": 20.0, "outdoor": 80.0}
 MOST_TOGETHER = 11  # half of the step between windows
+# numbers in the input whose launches take longer than their arithmetic: two frames of 518 lines, 16:9
+FEW = 2 * 3 * 518 * 924
 
 
 def load(entry, options: DepthOptions, host: Host) -> DepthStage:
@@ -55,6 +57,7 @@ class DepthAnything:
         self.net, self.options, self.metric, self.device = net.to(self.dtype), options, metric, device
         self.nets: list[nn.Module] = [self.net]
         self._resizer = Resizer()
+        self._run, self._encode = (Graphs(work, FEW, True) for work in (self.net, self.net.encode))
         self.aligned = bool(net.family.frames)
 
     def size(self, info: ClipInfo) -> tuple[int, int]:
@@ -93,10 +96,15 @@ class DepthAnything:
         if self.aligned:
             yield from stream(pictures, self, self.metric, together)
         else:
-            yield from map(Spread(self.net), batches(pictures, together))
+            yield from map(self._run, batches(pictures, together))
+
+    def forget(self) -> None:
+        """Drop graphs recorded for a model that has been moved."""
+        self._run.forget()
+        self._encode.forget()
 
     def encode(self, frames: Tensor) -> tuple[Tensor, ...]:
-        features = Spread(self.net.encode)(frames)
+        features = self._encode(frames)
         assert isinstance(features, tuple)  # not one tensor, because the model returns a tuple
         return features
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...core.clip import ClipInfo, Shot, Stage
 from ...core.host import Host
 from ...image.resize import Resizer
-from . import DepthOptions, completed
+from . import DepthOptions, check_text, completed
 from .stage import NEAREST, finished
 from .windows import SteadyRange
 
@@ -53,7 +53,7 @@ class Given:
         self.options, self.label = options, label
         self.nets: list[nn.Module] = []
 
-    def describe(self, frames: ClipInfo, depth: ClipInfo) -> ClipInfo:
+    def describe(self, frames: ClipInfo, depth: ClipInfo, text: ClipInfo | None = None) -> ClipInfo:
         if frames.channels == 1:
             raise ValueError("Depth input is a depth clip. Connect the colour frames to clip.")
         if frames.views != depth.views:
@@ -61,10 +61,11 @@ class Given:
                 f"Frames have {frames.views} views, but the depth has {depth.views}. Connect depth of "
                 "the same clip."
             )
+        check_text(self.options, frames, text)
         return frames.replace(channels=1)
 
     def load(self, host: Host) -> Stage:
-        return completed(self, self.options)
+        return completed(self, self.options, reads=2)
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor], depths: Iterable[Tensor]) -> Iterator[Tensor]:
         steady, resizer = SteadyRange(), Resizer()

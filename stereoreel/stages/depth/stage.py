@@ -81,6 +81,11 @@ class DepthStage:
     def memory(self, info: ClipInfo) -> int:
         return self.network.memory(*self.network.size(info))
 
+    def forget(self) -> None:
+        """Drop graphs recorded for a model that has been moved."""
+        if hasattr(self.network, "forget"):
+            self.network.forget()
+
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         self._note(shot.info)
         waiting: deque[Tensor] = deque()  # the frames whose depth is pending

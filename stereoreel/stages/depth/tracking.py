@@ -19,14 +19,15 @@ from .evidence import (
     weighted_percentiles,
 )
 from .parallax import falloff
-from .prior import layout, surfaces
+from .prior import Layout, layout, surfaces
 from .sign import Decision
 from .windows import match
 
-IN_FRONT = 0.3  # nearness by which what moves on its own stands out
+IN_FRONT = 0.37  # nearness by which what moves on its own stands out
 GUESSED = 0.25  # pace of depth by layout alone, as a share of that from motion
-THIN = 100  # half width of a thin thing is at most this part of the frame's
+THIN, NARROW = 100, 43  # half the width of a thin, and of a narrow thing is at most this part of the frame's
 UPRIGHT = 6  # half the length over which it has one depth is this part of the frame's height
+BROKEN = 12  # half the longest gap in it, where nothing shows that it is near, is this part of that height
 APART = 0.1  # difference of nearness between two surfaces
 AHEAD = 5  # key frames whose evidence counts before the first depth
 
@@ -44,7 +45,7 @@ class ShotDepth:
         self._added = self.index = 0
         self._found: dict[int, Evidence] = {}
         self._links: dict[int, float] = {}
-        self._layouts: dict[int, np.ndarray] = {}
+        self._layouts: dict[int, Layout] = {}
         # depth, its weight, independent motion, and the last output, each [h, w]
         self._state: dict[str, np.ndarray] = {}
         # flow between the last two key frames, both ways, and from the last to the one after it
@@ -74,7 +75,7 @@ class ShotDepth:
             )  # it was the wrong way round
         alone = self.sure * evidence.astray + (1 - self.sure) * evidence.alone
         state = fuse(evidence._replace(alone=alone), carried, self._keep)
-        guess = surfaces(self._layout(index) + IN_FRONT * state["alone"], color)
+        guess = surfaces(self._layout(index).nearness + IN_FRONT * state["alone"], color)
         depth = complete(state["depth"], state["weight"], guess, color, self.sure)
         if carried:
             calm = 1 - (1 - self._calm) * (GUESSED + (1 - GUESSED) * self.sure)
@@ -124,10 +125,10 @@ class ShotDepth:
                 self._found[index] = nothing(picture.luma.shape)
             else:
                 motion = motion_at(self._flows, index, self._added - 1)
-                self._found[index] = judge(self._flows, index, motion, self._layout(index))
+                self._found[index] = judge(self._flows, index, motion, self._layout(index).place)
         return self._found[index]
 
-    def _layout(self, index: int) -> np.ndarray:
+    def _layout(self, index: int) -> Layout:
         if index not in self._layouts:
             self._layouts[index] = layout(self._flows.pictures[index].color, self._near_ground)
         return self._layouts[index]
@@ -185,21 +186,34 @@ def complete(
 
 
 def straightened(smooth: np.ndarray, depth: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return ``smooth`` depth ``[h, w]`` with one depth along thin upright things.
+    """Return ``smooth`` depth ``[h, w]`` with one depth along narrow upright things.
 
-    Such a thing is what an opening of ``depth`` across it removes, if most of a stretch of three columns is a
-    part of it. It gets the mean of its own depth there, by ``weight``.
+    Such a thing stands out of ``depth`` across it, in most of a stretch of three columns. Gaps in a thin one,
+    and its ends, belong to it. It gets the mean of its own depth in the stretch, by ``weight``.
     """
     import cv2
 
     height, width = depth.shape
     depth, stretch = np.ascontiguousarray(depth, np.float32), (3, 2 * (height // UPRIGHT) + 1)
-    ridge = depth - cv2.morphologyEx(depth, cv2.MORPH_OPEN, np.ones((1, 2 * (width // THIN) + 1), np.uint8))
-    own = np.clip(ridge / APART - 1, 0, 1)
-    trust = own * own * np.minimum(weight, 1)
+    thin, narrow = (standing_out(depth, width // part) for part in (THIN, NARROW))
+    trust = narrow * narrow * (np.minimum(weight, 1) + 0.01)
     level = cv2.blur(trust * depth, stretch) / (cv2.blur(trust, stretch) + 1e-6)
-    share = np.clip((cv2.blur(own, stretch) - 0.5) / 0.2, 0, 1)
-    return smooth + own * share * (level - smooth)
+    closed = cv2.morphologyEx(thin, cv2.MORPH_CLOSE, np.ones((2 * (height // BROKEN) + 1, 1), np.uint8))
+    # up to the ends of a thin one, where the stretch is half empty
+    ends = cv2.dilate(
+        np.clip((cv2.blur(closed, stretch) - 0.5) / 0.2, 0, 1), np.ones((stretch[1], 1), np.uint8)
+    )
+    whole = np.maximum(closed * ends, narrow * np.clip((cv2.blur(narrow, stretch) - 0.5) / 0.2, 0, 1))
+    level = cv2.blur(whole * level, stretch) / (cv2.blur(whole, stretch) + 1e-6)
+    return smooth + whole * (level - smooth)
+
+
+def standing_out(depth: np.ndarray, reach: int) -> np.ndarray:
+    """Return 0..1 ``[h, w]``: whether less than ``2 * reach`` pixels of a line are nearer than the rest."""
+    import cv2
+
+    ridge = depth - cv2.morphologyEx(depth, cv2.MORPH_OPEN, np.ones((1, 2 * reach + 1), np.uint8))
+    return np.clip(ridge / APART - 1, 0, 1)
 
 
 def blur(image: np.ndarray, reach: int) -> np.ndarray:

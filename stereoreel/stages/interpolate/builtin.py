@@ -62,7 +62,7 @@ def _views(moment: Moment) -> dict[str, list[np.ndarray]]:
     if "views" not in moment.kept:
         moment.kept["views"] = {
             port: [
-                np.ascontiguousarray(view.float().cpu().numpy())
+                np.ascontiguousarray(view.cpu().float().numpy())  # half of the bytes cross the bus
                 for view in tensor.reshape(-1, *tensor.shape[-3:])
             ]
             for port, tensor in moment.chunks.items()
@@ -81,7 +81,7 @@ def _chunk(
 ) -> Tensor:
     """Return one interpolated port; a single view follows the first view's motion."""
     views = [compose(first, second, between, cubic) for first, second, between in zip(left, right, betweens)]
-    return _stacked(views).reshape(like.shape).to(like.device, like.dtype)
+    return _stacked(views).reshape(like.shape).to(like.dtype).to(like.device)
 
 
 def _trust(betweens: list[Between], like: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def _trust(betweens: list[Between], like: Tensor) -> Tensor:
         for between in betweens
     ]
     trust = ((LOST - _stacked(apart)) / (LOST - SURE)).clamp_(0, 1)
-    return trust.reshape(*like.shape[:-1], 1).to(like.device, like.dtype)
+    return trust.reshape(*like.shape[:-1], 1).to(like.dtype).to(like.device)
 
 
 def _stacked(views: list[np.ndarray]) -> Tensor:

@@ -16,6 +16,7 @@ from ...models import weights
 from ...nets import film_interpolation, rife
 from . import InterpolateOptions
 from .networks import NetworkInterpolator, padded
+from .overlaid import Overlaid
 from .stage import InterpolationStage
 
 
@@ -25,7 +26,7 @@ def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
     with weights.loading(path):
         net = film_interpolation.load({key: tensor.float() for key, tensor in state.items()})
     network = FilmNetwork(net, resolve_dtype(options.precision, host.device))
-    return InterpolationStage(NetworkInterpolator(network, host.device, options), options)
+    return InterpolationStage(Overlaid(NetworkInterpolator(network, host.device, options)), options)
 
 
 class FilmNetwork:

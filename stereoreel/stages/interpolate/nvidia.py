@@ -17,6 +17,7 @@ from ...core.host import Host
 from ..nvidia_vfx import Effect, effects, level, planes
 from . import InterpolateOptions
 from .builtin import FlowInterpolator
+from .overlaid import Overlaid
 from .pairs import Moment, OutputFrame
 from .stage import Interpolated, InterpolationStage, trusted
 
@@ -26,7 +27,7 @@ WORKING = 256  # bytes of working memory per pixel
 
 
 def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
-    return InterpolationStage(GenerationInterpolator(options, host.device), options)
+    return InterpolationStage(Overlaid(GenerationInterpolator(options, host.device)), options)
 
 
 class GenerationInterpolator:

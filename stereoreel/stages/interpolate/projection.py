@@ -63,18 +63,37 @@ def measure(first: np.ndarray, second: np.ndarray, quality: str) -> Motion:
     import cv2
 
     size = _measured(*first.shape)
-    grid = tuple(min(-(-side // CELL), measured) for side, measured in zip(first.shape[::-1], size))
-    cells = np.array([part / whole for part, whole in zip(grid, size)], np.float32)
     images = [_resized(image, size, cv2.INTER_AREA) for image in (first, second)]
     alike = _in_one_light(*images)
-    forward, backward = (
-        _resized(flow, grid, cv2.INTER_AREA) * cells for flow in _searched(alike, SEARCHES[quality])
-    )
+    forward, backward = (_on_grid(flow, *first.shape) for flow in _searched(alike, SEARCHES[quality]))
+    grid = forward.shape[1::-1]
     left, right = (_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in alike)
     trust, back_trust = _trust(left, right, forward, backward), _trust(right, left, backward, forward)
     if alike[0] is not images[0]:
         left, right = (_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in images)
     return Motion(forward, backward, trust, back_trust, left, right, layers(first, second, forward))
+
+
+def forward_motion(first: np.ndarray, second: np.ndarray, quality: str) -> np.ndarray:
+    """Measure where each cell of the first luma, uint8 ``[H, W]``, went: ``[h, w, 2]``, in cells."""
+    import cv2
+
+    size = _measured(*first.shape)
+    small = _in_one_light(*(_resized(image, size, cv2.INTER_AREA) for image in (first, second)))
+    if min(small[0].shape) < SMALLEST:
+        return np.zeros((*small[0].shape, 2), np.float32)
+    flow = search(*small, SEARCHES[quality], coarse_flow(*small))
+    return _on_grid(flow, *first.shape)
+
+
+def _on_grid(flow: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return flow ``[h, w, 2]``, in pixels, on the grid of frames of a size, in its cells."""
+    import cv2
+
+    size = flow.shape[1::-1]
+    grid = tuple(min(-(-side // CELL), measured) for side, measured in zip((width, height), size))
+    cells = np.array([part / whole for part, whole in zip(grid, size)], np.float32)
+    return _resized(flow, grid, cv2.INTER_AREA) * cells
 
 
 def _in_one_light(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from ...models import weights
 from ...nets import rife
 from . import InterpolateOptions
 from .networks import NetworkInterpolator, padded
+from .overlaid import Overlaid
 from .stage import InterpolationStage
 
 LARGE = 3000  # long side in pixels from which half the size is enough to find motion
@@ -33,7 +34,7 @@ def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
             "4.24."
         )
     network = RifeNetwork(net, options, resolve_dtype(options.precision, host.device))
-    return InterpolationStage(NetworkInterpolator(network, host.device, options), options)
+    return InterpolationStage(Overlaid(NetworkInterpolator(network, host.device, options)), options)
 
 
 class RifeNetwork:

@@ -17,8 +17,8 @@ BANDS = 3  # of rows, searched separately, so that one line of news is found
 SMALLEST = 16  # pixels of their height
 FEWEST = 60  # pixels of strokes that match a speed
 PARTS, WIDE = 40, 5
-MOST = 0.5  # of the strokes that the flow misses must match a speed
-CLEARLY = 24  # levels by which they match it better than the flow
+MOST = 0.5  # of the strokes that the flow misses, and that do not stand still, must match a speed
+CLEARLY = 24  # levels by which they match it better
 FASTEST = 0.12  # of the height or width
 ASIDE = 0.35  # pixels of motion across the direction of scrolling, at most
 STEPS = 4  # of refinement
@@ -47,12 +47,13 @@ def speeds(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> list[tu
     likely = [motion for motion in _peaks(*strokes) if _scrolls(motion, size)]
     if not likely:
         return []
-    by_flow = along(first, second, motion)
-    lost = np.count_nonzero(near & (by_flow >= 2 * CLEARLY))
+    # what stands still repeats itself often enough to seem to scroll
+    missed = cv2.min(along(first, second, motion), cv2.absdiff(first, second))
+    lost = np.count_nonzero(near & (missed >= 2 * CLEARLY))
     found = []
     for x, y in likely:
         moved = np.roll(second, (-y, -x), (0, 1))
-        better = near & (cv2.subtract(by_flow, cv2.absdiff(first, moved)) >= CLEARLY)
+        better = near & (cv2.subtract(missed, cv2.absdiff(first, moved)) >= CLEARLY)
         if np.count_nonzero(better) < max(FEWEST, MOST * lost) or _parts(better) < WIDE:
             continue
         speed = _refined(

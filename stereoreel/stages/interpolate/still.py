@@ -18,6 +18,7 @@ EDGE = 160  # least Sobel slope, eight times the levels per pixel, of an edge wh
 ALIKE = 0.25  # part of the slope by which it may change
 BETTER, MUCH_BETTER = 0.9, 0.5  # part of the flow's error that may be left of what scrolls, and of what stays
 ON, ASIDE = 0.5, 15  # of what scrolls: least part of its strokes, and pixels beside them
+MOSTLY = 3.0  # times as much that stays as scrolls there shows that nothing scrolls
 JOINED = 5  # least such pixels in a square of ``SQUARE``; chance makes single ones
 SQUARE = 7
 FEWEST = 40  # least such pixels in a frame
@@ -49,7 +50,10 @@ def layers(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> list[La
     if scrolling is None:
         return [] if part is None else [Layer(part, (0.0, 0.0))]
     if part is not None:
-        part[_crossed(scrolling)] = 0
+        crossed = _crossed(scrolling)
+        if part[crossed].sum() > MOSTLY * scrolling.part.sum():
+            return [Layer(part, (0.0, 0.0))]  # what seems to scroll is the picture behind it
+        part[crossed] = 0
     return [scrolling] if part is None or not part.any() else [Layer(part, (0.0, 0.0)), scrolling]
 
 
@@ -82,10 +86,12 @@ def still_pixels(
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if size != (width, height):
         first, second = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (first, second))
-    by_flow = cv2.blur(along(first, second, motion).astype(np.float32), (SQUARE, SQUARE))
+    missed = along(first, second, motion)
     scrolls = any(speed)
     if scrolls:
+        missed = cv2.min(missed, cv2.absdiff(first, second))  # what stands still needs no speed
         second = shifted(second, (-speed[0] * size[0] / width, -speed[1] * size[1] / height))
+    by_flow = cv2.blur(missed.astype(np.float32), (SQUARE, SQUARE))
     apart = cv2.absdiff(first, second)
     equal = apart <= EQUAL
     if scrolls:

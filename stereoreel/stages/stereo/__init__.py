@@ -163,9 +163,12 @@ def context(options: StereoOptions) -> tuple[int, int]:
     return (12, 12) if options.fill == "inpaint" else (0, 0)
 
 
-def describe(options: StereoOptions, frames: ClipInfo, depth: ClipInfo) -> dict[str, ClipInfo]:
+def describe(
+    options: StereoOptions, frames: ClipInfo, depth: ClipInfo, text: ClipInfo | None = None
+) -> dict[str, ClipInfo]:
     """Return the info of the stereo pair and of each view's hole mask; the depth can have another size.
 
+    ``text`` is that of ``BarText``, which clips with bars have.
     Raise ValueError if the frames are a stereo pair or a depth map, the depth has two views, or a limit is
     set without a screen.
     """

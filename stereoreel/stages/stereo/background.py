@@ -18,7 +18,7 @@ from torch import Tensor
 from ...core import cancel
 from ...image.compute import parallel_map
 from ...image.edge_snap import mask_indices
-from . import warp
+from . import fused, warp
 from .warp import BAND, Eye
 
 FIRST = 4  # columns of a cell of the first level, in one row; four of its cells are one of the next
@@ -52,8 +52,9 @@ def fill_background(eyes: list[Eye], height: int, divergence: float) -> None:
     together = height * (1 if on_cpu else max(1, BAND // (height * width)))
     parts = [eye.rows(start, start + together) for start in range(0, rows, together) for eye in eyes]
     if not on_cpu:
+        fill = fused.fill if fused.usable(eyes[0].picture) else fill_frames
         for part in parts:
-            fill_frames(part, height, surface)
+            fill(part, height, surface)
         return
     work = (compiled() if eyes[0].picture.dtype == torch.float32 else None) or fill_frames
     parallel_map(lambda part: work(part, height, surface), [part for part in parts if part.holes.any()])

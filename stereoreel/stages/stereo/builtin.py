@@ -8,8 +8,8 @@ screen.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import replace
+from collections import deque
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from ...image.huge_pages import empty
 from . import StereoOptions, check_depth
 from .background import fill_background
 from .comfort import BY_HAND, SCREENS, advice
-from .parallax import SHARES, Courses, Parallax, limits_of
+from .parallax import SHARES, Courses, Parallax, as_rendered
 from .shot_table import Course
 from .soften import soften
 from .temporal import Gap, Moment, TemporalFill
@@ -39,7 +39,7 @@ def load(entry, options: StereoOptions, host: Host) -> ForwardWarp:
 class ForwardWarp:
     """Frames ``[T, H, W, C]`` and depth ``[T, h, w, 1 or 3]`` to the clip ``[2, T, H, W, C]`` and its holes.
 
-    The holes of each view are ``[T, H, W, 1]``.
+    The holes of each view are ``[T, H, W, 1]``. The third input, if any, is that of ``bar_text.BarText``.
     """
 
     joint = False
@@ -48,23 +48,12 @@ class ForwardWarp:
         self.options, self.device, self.courses = options, device, Courses(options)
         self.nets: list[nn.Module] = []
 
-    def __call__(
-        self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
-    ) -> Iterator[dict[str, Tensor]]:
-        options, course = self.options, self.courses.of(shot)
-        strongest = course.strongest(limits_of(options)) if course else options.divergence
-        # bars at the sides belong to the width that a screen shows
-        wider = shot.frame[0] / shot.info.width if shot.frame else 1.0
-        options = replace(options, divergence=strongest * wider, border=options.border * wider, plan="")
-        yield from ForwardWarp(options, self.device).rendered(shot, frames, depth, course, wider)
+    def __call__(self, shot: Shot, *inputs: Iterator[Tensor]) -> Iterator[dict[str, Tensor]]:
+        options, course, wider = as_rendered(self.options, self.courses, shot)
+        yield from ForwardWarp(options, self.device).rendered(shot, inputs, course, wider)
 
     def rendered(
-        self,
-        shot: Shot,
-        frames: Iterator[Tensor],
-        depth: Iterator[Tensor],
-        course: Course | None,
-        wider: float,
+        self, shot: Shot, inputs: tuple[Iterator[Tensor], ...], course: Course | None, wider: float
     ) -> Iterator[dict[str, Tensor]]:
         """Yield the outputs of a shot whose strength follows a ``course``, or the options without one.
 
@@ -73,18 +62,23 @@ class ForwardWarp:
         fps = float(shot.info.fps)
         window, parallax_of = FloatingWindow(fps), Parallax(self.options, fps, course, wider)
         render = self.with_neighbours if self.options.fill == "inpaint" else self.per_frame
-        for clip, holes, parallax in render(parallax_of, frames, checked(depth)):
+        frames, depth, *text = inputs
+        waiting: deque[Tensor] = deque()
+        chunks = _noted(zip(frames, checked(depth), *text), waiting)
+        for clip, holes, parallax in render(parallax_of, chunks):
+            places = [waiting.popleft().to(clip.device) for _ in range(clip.shape[1] if text else 0)]
             if self.options.floating_window:
-                draw(clip, holes, window(parallax), self.options.swap_eyes)
+                kept = torch.stack(places) == 1 if places else None
+                draw(clip, holes, window(parallax), self.options.swap_eyes, kept)
             yield {"clip": clip, "left_holes": holes[0], "right_holes": holes[1]}
 
     def per_frame(
-        self, parallax_of: Parallax, frames: Iterator[Tensor], depth: Iterator[Tensor]
+        self, parallax_of: Parallax, chunks: Iterable[tuple[Tensor, ...]]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield clip, holes and parallax of every chunk, each frame independently."""
-        for images, depths in zip(frames, depth):
+        for images, depths, *text in chunks:
             images = images.to(self.device)
-            parallax = parallax_of(depths.to(self.device), images)
+            parallax = parallax_of(depths.to(self.device), images, *text)
             clip, holes, eyes = self.pair(images, parallax)
             if self.options.fill == "blend":
                 for place, eye in eyes.items():
@@ -93,13 +87,13 @@ class ForwardWarp:
             yield clip, holes, parallax
 
     def with_neighbours(
-        self, parallax_of: Parallax, frames: Iterator[Tensor], depth: Iterator[Tensor]
+        self, parallax_of: Parallax, chunks: Iterable[tuple[Tensor, ...]]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the same one frame at a time, with holes filled from neighbouring frames."""
         memory = TemporalFill(self.pair_and_gaps)
-        for images, depths in zip(frames, depth):
+        for images, depths, *text in chunks:
             images, depths = images.to(self.device), depths.to(self.device)
-            for image, near, parallax in zip(images, depths[..., 0], parallax_of(depths, images)):
+            for image, near, parallax in zip(images, depths[..., 0], parallax_of(depths, images, *text)):
                 yield from memory.take(Moment(image, near, parallax))
         yield from memory.flush()
 
@@ -140,6 +134,14 @@ class ForwardWarp:
         if fill in ("background", "inpaint"):
             fill_background([*eyes.values()], height, self.options.divergence / 100 * width)
         return clip, holes, eyes
+
+
+def _noted(chunks: Iterable[tuple[Tensor, ...]], text: deque[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    """Pass chunks on, and put the text of their frames, if they have it, into a queue."""
+    for chunk in chunks:
+        for frames in chunk[2:]:
+            text.extend(frames)
+        yield chunk
 
 
 def checked(depth: Iterator[Tensor]) -> Iterator[Tensor]:

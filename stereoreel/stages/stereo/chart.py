@@ -6,8 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from . import StereoOptions
 from .curves import Curves
+from .gauges import COLORS, gauges
 from .overlay import BEHIND, BORDER, FAINT, FRONT, REACH, STEP, STRONG, Tally, Worst
+from .score import RULE, Score
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,18 +24,28 @@ UNITS = ("percent", "pixels", "mm")
 GREY = 0.5  # brightness of the frame under the colours of the legend
 
 
-def page(tally: Tally, said: Sequence[str], curves: Curves, worst: Sequence[Worst], note: str = "") -> Image:
-    """Draw verdict and score, the parallax over time, the worst moments and the histogram on one page.
+def page(
+    tally: Tally,
+    score: Score,
+    options: StereoOptions | None,
+    curves: Curves,
+    worst: Sequence[Worst],
+    note: str = "",
+) -> Image:
+    """Draw score and verdicts, the parallax over time, the worst moments and the histogram on one page.
 
-    ``said`` are sentences about the score.
+    ``options`` are those of Stereo, None if unknown.
     """
     from ...image.page import ACCENT, HEADING, QUIET, TEXT, TITLE, Page, to_image
 
     paper = Page()
-    paper.write("Stereo Comfort", TITLE)
-    paper.write(tally.verdict(), HEADING, ACCENT)
-    for sentence in said:
-        paper.write(sentence)
+    paper.write(f"Stereo Comfort on a {tally.screen.name} screen", TITLE)
+    paper.write(f"{score.points} of 100: {score.overall}", TITLE, COLORS[score.overall])
+    paper.write(score.advice(options))
+    paper.image(gauges(score, WIDTH))
+    paper.write(RULE, TEXT, QUIET)
+    paper.write("What was measured", HEADING, ACCENT)
+    paper.write(tally.verdict())
     for line in tally.findings():
         word, _, sentence = line.partition(": ")
         paper.item(word, sentence)
@@ -40,7 +53,8 @@ def page(tally: Tally, said: Sequence[str], curves: Curves, worst: Sequence[Wors
         paper.write(note, TEXT, QUIET)
     if len(curves.moments) > 1:
         paper.write("The parallax over time", HEADING, ACCENT)
-        paper.image(curves.draw(WIDTH))
+        paper.image(curves.draw(WIDTH, [one.frame for one in worst]))
+        paper.legend(curves.legend())
     paper.write("The least comfortable moments", HEADING, ACCENT)
     paper.legend(
         [
@@ -54,9 +68,10 @@ def page(tally: Tally, said: Sequence[str], curves: Curves, worst: Sequence[Wors
     )
     first, *others = worst
     paper.image(to_image(first.picture))
-    paper.write(curves.caption(first.frame), TEXT, QUIET)
+    paper.write(f"1: {curves.caption(first.frame)}", TEXT, QUIET)
     if others:
-        paper.pictures([(curves.caption(one.frame), to_image(one.picture)) for one in others], 4)
+        captions = (f"{number}: {curves.caption(one.frame)}" for number, one in enumerate(others, 2))
+        paper.pictures([(said, to_image(one.picture)) for said, one in zip(captions, others)], 4)
     paper.write("How much of the picture is how far from the screen", HEADING, ACCENT)
     paper.image(_histogram(tally))
     return paper.finished()

@@ -55,63 +55,109 @@ def _farness(near, farthest, surface):
     return ONE / (falloff * falloff)
 
 
+@njit(nogil=True, error_model="numpy")
+def _pixels_of_row(holes, parallax, source, left, depth, share):
+    """Set nearness and weight ``[FIRST, cells]`` of a row's pixels, by their place in a cell."""
+    last = len(holes) - 1
+    for part in range(FIRST):
+        for cell in range(depth.shape[1]):
+            x = min(cell * FIRST + part, last)
+            at = last - x if left else x
+            depth[part, cell] = parallax[source[at]]
+            share[part, cell] = LITTLE if holes[at] > ZERO else ONE
+
+
+@njit(nogil=True, error_model="numpy")
+def _shares_of_cells(depth, share, surface, near, weight):
+    """Turn the weights of pixels into their shares of the cells, whose nearness and weight these are."""
+    for cell in range(len(near)):
+        one, two, three, four = depth[0, cell], depth[1, cell], depth[2, cell], depth[3, cell]
+        farthest = min(min(min(one, two), three), four)
+        first = share[0, cell] * _farness(one, farthest, surface)
+        second = share[1, cell] * _farness(two, farthest, surface)
+        third = share[2, cell] * _farness(three, farthest, surface)
+        fourth = share[3, cell] * _farness(four, farthest, surface)
+        total = first + second + third + fourth
+        first, second, third, fourth = first / total, second / total, third / total, fourth / total
+        share[0, cell], share[1, cell], share[2, cell], share[3, cell] = first, second, third, fourth
+        near[cell] = one * first + two * second + three * third + four * fourth
+        weight[cell] = min(total * (CERTAIN / np.float32(FIRST)), ONE)
+
+
+@njit(nogil=True, error_model="numpy")
+def _colors_of_cells(picture, left, share, color, channels):
+    last = len(picture) - 1
+    for cell in range(len(color)):
+        x = cell * FIRST
+        one, two, three, four = x, min(x + 1, last), min(x + 2, last), min(x + 3, last)
+        if left:
+            one, two, three, four = last - one, last - two, last - three, last - four
+        for channel in range(channels):
+            color[cell, channel] = (
+                picture[one, channel] * share[0, cell]
+                + picture[two, channel] * share[1, cell]
+                + picture[three, channel] * share[2, cell]
+                + picture[four, channel] * share[3, cell]
+            )
+
+
 def _begin(picture, holes, parallax, source, left, surface, color, weight, near):
     """Make the first level of a view's rows."""
-    width, channels = picture.shape[1], picture.shape[2]
-    known, depth, share = (
-        np.empty(width, np.float32),
-        np.empty(width, np.float32),
-        np.empty(FIRST, np.float32),
-    )
+    depth, share = [np.empty((FIRST, color.shape[1]), np.float32) for _ in range(2)]
     for row in range(len(picture)):
-        for x in range(width):
-            at = width - 1 - x if left else x
-            depth[x] = parallax[row, source[row, at]]
-            known[x] = LITTLE if holes[row, at] > ZERO else ONE
-        for cell in range(color.shape[1]):
-            start = cell * FIRST
-            farthest = depth[start]
-            for part in range(1, FIRST):
-                farthest = min(farthest, depth[min(start + part, width - 1)])
-            total, deep = ZERO, ZERO
-            color[row, cell] = ZERO
-            for part in range(FIRST):
-                x = min(start + part, width - 1)
-                share[part] = known[x] * _farness(depth[x], farthest, surface)
-                total += share[part]
-            for part in range(FIRST):
-                x = min(start + part, width - 1)
-                at, much = width - 1 - x if left else x, share[part] / total
-                deep += depth[x] * much
-                for channel in range(channels):
-                    color[row, cell, channel] += picture[row, at, channel] * much
-            near[row, cell], weight[row, cell] = deep, min(total * (CERTAIN / np.float32(FIRST)), ONE)
+        _pixels_of_row(holes[row], parallax[row], source[row], left, depth, share)
+        _shares_of_cells(depth, share, surface, near[row], weight[row])
+        if picture.shape[2] == 3:
+            _colors_of_cells(picture[row], left, share, color[row], 3)  # a constant for the compiler
+        else:
+            _colors_of_cells(picture[row], left, share, color[row], picture.shape[2])
+
+
+@njit(nogil=True, error_model="numpy")
+def _shares_of_four(upper, lower, high, deep, surface, share, near, weight):
+    """Set the shares of two rows of cells in the larger ones, then their sum, nearness and weight."""
+    last = len(high) - 1
+    for column in range(len(near)):
+        x, other = 2 * column, min(2 * column + 1, last)
+        one, two, three, four = high[x], high[other], deep[x], deep[other]
+        farthest = min(min(one, two), min(three, four))
+        first = upper[x] * _farness(one, farthest, surface)
+        second = upper[other] * _farness(two, farthest, surface)
+        third = lower[x] * _farness(three, farthest, surface)
+        fourth = lower[other] * _farness(four, farthest, surface)
+        total = first + second + third + fourth
+        share[0, column], share[1, column], share[2, column], share[3, column] = first, second, third, fourth
+        share[4, column] = total
+        near[column] = (one * first + two * second + three * third + four * fourth) / total
+        weight[column] = min(total * (CERTAIN / np.float32(4)), ONE)
+
+
+@njit(nogil=True, error_model="numpy")
+def _colors_of_four(upper, lower, share, color, channels):
+    last = len(upper) - 1
+    for column in range(len(color)):
+        x, other = 2 * column, min(2 * column + 1, last)
+        for channel in range(channels):
+            color[column, channel] = (
+                upper[x, channel] * share[0, column]
+                + upper[other, channel] * share[1, column]
+                + lower[x, channel] * share[2, column]
+                + lower[other, channel] * share[3, column]
+            ) / share[4, column]
 
 
 def _enlarge(fine, certain, deep, surface, color, weight, near):
     """Make a level of a finer one."""
-    height, width, channels = fine.shape
+    share = np.empty((5, color.shape[1]), np.float32)
     for row in range(color.shape[0]):
-        rows = 2 * row, min(2 * row + 1, height - 1)
-        for column in range(color.shape[1]):
-            columns = 2 * column, min(2 * column + 1, width - 1)
-            farthest = min(
-                min(deep[rows[0], columns[0]], deep[rows[0], columns[1]]),
-                min(deep[rows[1], columns[0]], deep[rows[1], columns[1]]),
-            )
-            total, mean = ZERO, ZERO
-            color[row, column] = ZERO
-            for y in rows:
-                for x in columns:
-                    share = certain[y, x] * _farness(deep[y, x], farthest, surface)
-                    total += share
-                    mean += deep[y, x] * share
-                    for channel in range(channels):
-                        color[row, column, channel] += fine[y, x, channel] * share
-            for channel in range(channels):
-                color[row, column, channel] /= total
-            near[row, column] = mean / total
-            weight[row, column] = min(total * (CERTAIN / np.float32(4)), ONE)
+        one, other = 2 * row, min(2 * row + 1, len(fine) - 1)
+        _shares_of_four(
+            certain[one], certain[other], deep[one], deep[other], surface, share, near[row], weight[row]
+        )
+        if color.shape[2] == 3:
+            _colors_of_four(fine[one], fine[other], share, color[row], 3)
+        else:
+            _colors_of_four(fine[one], fine[other], share, color[row], color.shape[2])
 
 
 def _complete(color, near, surface, fine, certain):

@@ -12,7 +12,6 @@ screen and behind it. Three things make it weaker:
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -21,11 +20,13 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ...core.bars import scaled, shot_picture
 from ...core.clip import Clip, ClipInfo
 from ...core.excerpt import select_frames
 from ...core.host import Host, Polling
 from ...core.meter import Meter
 from ...core.pull import pull
+from ...core.shot_rows import check_starts
 from . import StereoOptions
 from .comfort import BY_HAND, STRENGTHS, scale_foreground, screen_of
 from .parallax import limits_of
@@ -73,7 +74,7 @@ class LookAhead:
     def recall(self, options: StereoOptions, text: str) -> None:
         """Take a plan that was found before, unless it is corrupt or not of these shots."""
         with suppress(ValueError):
-            _check_starts(parsed(text), self.clips[0].info)
+            check_starts([shot.start for shot in parsed(text)], self.clips[0].info)
             self.found[options] = text
 
     def find(self, options: StereoOptions, host: Host) -> str:
@@ -83,7 +84,7 @@ class LookAhead:
         """
         info = self.clips[0].info
         if options.plan not in self.suited:
-            _check_starts(parsed(options.plan), info)
+            check_starts([shot.start for shot in parsed(options.plan)], info)
             self.suited.add(options.plan)
         if not self.needed(options) or options in self.found:
             return ""
@@ -96,11 +97,15 @@ class LookAhead:
         places = [excerpts(start, stop, float(info.fps)) for start, stop in _shots(info)]
         [depth] = select_frames([self.clips[1]], [frame for shot in places for frame in shot])
         apart = APART / screen_of(options.screen).field
+        pictures = [_picture(info, self.clips[1].info, start, stop) for start, stop in _shots(info)]
+        shown = [picture for picture, shot in zip(pictures, places) for _ in shot]
         found: list[Relief] = []
         with closing(pull(depth, Polling(host), meter=_OfExcerpts())) as chunks:
             for (chunk,) in chunks:
-                frames = chunk.float()[..., 0].nan_to_num(0, posinf=1, neginf=0)
-                found += [relief(frame, options.foreground_scale, apart) for frame in frames]
+                for frame in chunk.float()[..., 0].nan_to_num(0, posinf=1, neginf=0):
+                    seen = frame[shown[len(found)]]
+                    wider = frame.shape[1] / seen.shape[1]
+                    found.append(relief(seen, options.foreground_scale, apart * wider))
         reliefs = iter(found)
         return [[next(reliefs) for _ in shot] for shot in places]
 
@@ -112,20 +117,15 @@ class _OfExcerpts(Meter):
         pass
 
 
+def _picture(info: ClipInfo, depth: ClipInfo, start: int, stop: int) -> tuple[slice, slice]:
+    """Return the rows and columns of depth that show the picture of a shot, without its bars."""
+    picture = scaled(shot_picture(info, start, stop), (info.width, info.height), (depth.width, depth.height))
+    top, left, height, width = picture
+    return slice(top, top + height), slice(left, left + width)
+
+
 def _shots(info: ClipInfo) -> list[tuple[int, int]]:
     return [(start, stop) for start, stop in info.shots if start < stop]
-
-
-def _check_starts(shots: Sequence[PlannedShot], info: ClipInfo) -> None:
-    starts = [0, *info.cuts]
-    known = set(starts)
-    for shot in shots:
-        if shot.start not in known:
-            near = starts[max(0, bisect_left(starts, shot.start) - 1)]
-            raise ValueError(
-                f"The plan has a shot at frame {shot.start}, but no shot begins there; one begins at frame "
-                f"{near}. Correct the plan, or leave it empty."
-            )
 
 
 def excerpts(start: int, stop: int, fps: float) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -15,7 +14,7 @@ from ...core.host import Host
 from . import StereoOptions
 from . import describe as describe_pair
 from .comfort import Screen, screen_of
-from .parallax import Courses, Parallax, limits_of
+from .parallax import Courses, Parallax, as_rendered, full_width
 from .score import Moment, moment
 from .window import FloatingWindow, cut_off
 
@@ -68,15 +67,17 @@ class Overlay:
     def seen(self, images: Tensor, parallax: Tensor, bars: Tensor, shot: Shot, first: int) -> Tensor:
         """Return overlays ``[T, H, W, 3]`` for parallax ``[T, H, W]`` (NaN: unknown) from frame ``first``.
 
-        ``bars`` ``[T, 2]`` are the pixels covered at the borders.
+        ``bars`` ``[T, 2]`` are the pixels covered at the borders. Of a shot with bars, all is of the picture
+        alone, in percent of the full width.
         """
+        width = full_width(shot)
         borders = (torch.stack([cut_off(frame.nan_to_num(0)) for frame in parallax]) - bars).clamp(min=0)
-        pictures = tint(images.to(self.device), parallax, borders, self.tally.screen)
-        for number, strain in enumerate(self.tally.add(parallax, borders)):
+        pictures = tint(images.to(self.device), parallax, borders, self.tally.screen, width)
+        for number, strain in enumerate(self.tally.add(parallax, borders, width)):
             place = first + number
-            self.moments.append(moment(place, parallax[number], borders[number]))
+            self.moments.append(moment(place, parallax[number], borders[number], width))
             self._keep_worst(Worst(strain, place, place // max(1, round(shot.info.fps))), pictures[number])
-            plot(pictures[number], parallax[number] * (100 / self.tally.width), self.tally.screen)
+            plot(pictures[number], parallax[number] * (100 / width), self.tally.screen)
         return pictures
 
     def _keep_worst(self, new: Worst, picture: Tensor) -> None:
@@ -102,11 +103,8 @@ class ComfortOverlay(Overlay):
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[dict[str, Tensor]]:
         fps = float(shot.info.fps)
-        course = self.courses.of(shot)
-        options = self.options
-        if course:
-            options = replace(options, divergence=course.strongest(limits_of(options)))
-        parallax_of, window = Parallax(options, fps, course), FloatingWindow(fps)
+        options, course, wider = as_rendered(self.options, self.courses, shot)
+        parallax_of, window = Parallax(options, fps, course, wider), FloatingWindow(fps)
         place = shot.start
         for images, depths in zip(frames, depth):
             parallax = parallax_of(depths.to(self.device), images)
@@ -125,12 +123,13 @@ class Tally:
         self.cut = {"left": 0, "right": 0}  # frames
         self.nearest, self.farthest = 0.0, 0.0  # percent
 
-    def add(self, parallax: Tensor, borders: Tensor) -> list[tuple[float, float]]:
+    def add(self, parallax: Tensor, borders: Tensor, width: int) -> list[tuple[float, float]]:
         """Count parallax ``[T, H, W]`` (NaN: unknown) and border violations ``[T, 2]``, both in pixels.
 
+        ``width`` is that of a frame, bars included.
         Return each frame's strain: the fraction of pixels beyond the limits, then its largest parallax.
         """
-        self.width = parallax.shape[2]
+        self.width = width
         return [self._add(frame * (100 / self.width), border) for frame, border in zip(parallax, borders)]
 
     def _add(self, percent: Tensor, border: Tensor) -> tuple[float, float]:
@@ -189,16 +188,16 @@ class Tally:
         }
 
     def verdict(self) -> str:
-        """Say whether the pair is comfortable on the screen and, if not, what to change."""
+        """Say whether the parallax is within the screen's limits and, if not, what to change."""
         name, beyond = self.screen.name, sum(self.beyond.values()) / max(1, self.seen)
         most = max(self.nearest / (100 * self.screen.front), -self.farthest / (100 * self.screen.behind))
         if beyond < STRAY or most <= 1:
-            said = f"Within the limits of a {name} screen."
+            said = f"The parallax is within the limits of a {name} screen."
         else:
             said = (
-                f"{'Too' if beyond >= MUCH else 'Slightly too'} strong for a {name} screen: "
-                f"{100 * beyond:.1f} % of the pixels are beyond its limits. Reduce the parallax to about "
-                f"{math.floor(100 / most)} % of what it is, for example with Stereo's divergence or strength."
+                f"{100 * beyond:.1f} % of the pixels are beyond the limits of a {name} screen. Reduce the "
+                f"parallax to about {math.floor(100 / most)} % of what it is, for example with Stereo's "
+                "divergence or strength."
             )
         cut = sum(self.cut.values()) / max(1, self.frames)
         if cut < OFTEN:
@@ -253,16 +252,18 @@ def bins(percent: Tensor) -> Tensor:
     return ((percent + REACH) / STEP).floor().clamp(0, BINS - 1).long()
 
 
-def tint(images: Tensor, parallax: Tensor, borders: Tensor, screen: Screen) -> Tensor:
-    """Return grey frames, tinted in front of and behind the screen, strongly beyond limits, with borders."""
-    width = parallax.shape[2]
+def tint(images: Tensor, parallax: Tensor, borders: Tensor, screen: Screen, width: int) -> Tensor:
+    """Return grey frames, tinted in front of and behind the screen, strongly beyond limits, with borders.
+
+    ``width`` is that of a frame, bars included.
+    """
     result = images[..., :3].float().mean(-1, keepdim=True).repeat(1, 1, 1, 3)
     known = parallax.nan_to_num(0)
     for color, share in ((FRONT, known / (screen.front * width)), (BEHIND, -known / (screen.behind * width))):
         mix = torch.where(share > 1, STRONG, share.clamp(0, 1) * FAINT)[..., None]
         result += (result.new_tensor(color) - result) * mix
     edge = max(1, round(0.01 * width))
-    for index, columns in enumerate((slice(0, edge), slice(width - edge, width))):
+    for index, columns in enumerate((slice(0, edge), slice(-edge, None))):
         cut = (borders[:, index] > CUT_OFF / 100 * width)[:, None, None, None]
         result[:, :, columns] = torch.where(cut, result.new_tensor(BORDER), result[:, :, columns])
     return result.to(images.dtype)

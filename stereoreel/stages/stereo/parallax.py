@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from ...core.clip import Shot
 from ...image.edge_snap import snap
 from ...image.resize import Resizer
 from . import StereoOptions
+from .bar_text import held
 from .comfort import BY_HAND, STRENGTHS, border_ramp, scale_foreground, screen_of, soft_clamp
 from .shot_table import Course, parsed
 
@@ -34,10 +36,10 @@ class Parallax:
         self.options, self.plane, self.course, self.wider = options, ScreenPlane(fps), course, wider
         self._resize = Resizer()
 
-    def __call__(self, depths: Tensor, images: Tensor) -> Tensor:
+    def __call__(self, depths: Tensor, images: Tensor, text: Tensor | None = None) -> Tensor:
         """Return ``[T, H, W]``, float32, of depth ``[T, h, w, 1 or 3]`` of frames ``[T, H, W, C]``.
 
-        The result is on the depth's device.
+        The result is on the depth's device. ``text`` ``[T, H, W, 1]`` is that of ``bar_text.BarText``.
         """
         # unknown depth counts as far
         options, depths = self.options, depths[..., :1].float().nan_to_num(0, posinf=1, neginf=0)
@@ -64,6 +66,8 @@ class Parallax:
             parallax = soft_clamp(parallax, *(limit * self.wider * width for limit in limits))
         if options.border:
             parallax = parallax * border_ramp(width, ramp_share(options) * width, parallax.device)
+        if text is not None:
+            parallax = held(parallax, text, self.wider * width, options.divergence / 100 / self.wider)
         return parallax
 
     def _sized(self, depths: Tensor, images: Tensor) -> Tensor:
@@ -97,6 +101,26 @@ class Courses:
             "Stereo's strength is found by looking ahead, which is not possible here. Set strength to by "
             "hand, or write a plan."
         )
+
+
+def as_rendered(
+    options: StereoOptions, courses: Courses, shot: Shot
+) -> tuple[StereoOptions, Course | None, float]:
+    """Return the options, the course and the ``wider`` of ``Parallax`` with which a shot is rendered.
+
+    Of a shot with bars only the picture is rendered, but its effect is in percent of the full width.
+    """
+    course = courses.of(shot)
+    strongest = course.strongest(limits_of(options)) if course else options.divergence
+    # bars at the sides belong to the width that a screen shows
+    wider = full_width(shot) / shot.info.width
+    options = replace(options, divergence=strongest * wider, border=options.border * wider, plan="")
+    return options, course, wider
+
+
+def full_width(shot: Shot) -> int:
+    """Return the width of a shot's frames, bars included."""
+    return shot.frame[0] if shot.frame else shot.info.width
 
 
 def limits_of(options: StereoOptions) -> tuple[float, float] | None:

@@ -1,7 +1,9 @@
 """Score a stereo pair's comfort from 0 to 100, and say what costs most.
 
-Each of four things takes its share, little up to the limit and more and more beyond it, as discomfort does in
-P. Howarth and P. Underwood, "The impact of viewing stereoscopic displays on the visual system", 2011:
+The score and the verdicts agree: it is 80 to 100 if all four things are safe, 60 to 79 if at least one is
+borderline, and below 60 if at least one is unsafe. Within that, each thing takes its share, little at first
+and then more and more, as discomfort does in P. Howarth and P. Underwood, "The impact of viewing stereoscopic
+displays on the visual system", 2011:
 
 - parallax in front of the screen, and behind it, against one degree, within which it is of minor importance
   (Lambooij et al., "Visual discomfort and visual fatigue of stereoscopic displays: a review", 2009), and
@@ -29,14 +31,16 @@ from . import StereoOptions
 from .comfort import BY_HAND, COMFORT, STRENGTHS, Screen
 
 SAFE, BORDERLINE, UNSAFE = "safe", "borderline", "unsafe"
-# percentiles of a frame's parallax that count as its ends, and of all frames or cuts, as the strain of a film
-ENDS, MOST = (0.01, 0.99), 0.95
+ENDS = (0.01, 0.99)  # percentiles of a frame's parallax that count as its ends
+WORST = 0.05  # of the frames, or cuts: their mean is the strain of a film
 SAMPLES = 1 << 14  # pixels of a frame that are sorted
 NEAR, DISTANT = 400.0, 10000.0  # mm: the screens that Shibata et al. compared
-# of the limit: up to where a thing is safe, and borderline; and where it costs half of its share
+# of the limit: up to where a thing is safe, and borderline
 FIRM = {"crossed": (0.75, 1.0), "uncrossed": (0.75, 1.0), "window": (0.1, 0.3), "change": (0.75, 1.0)}
-HALF = {"crossed": 1.3, "uncrossed": 1.3, "window": 0.5, "change": 1.3}
-SHARE = {"crossed": 0.9, "uncrossed": 0.9, "window": 0.4, "change": 0.5}  # of the score, at most
+# the scores of the worst verdict, from its least to the next one's
+BANDS = {SAFE: (80, 100), BORDERLINE: (60, 80), UNSAFE: (0, 60)}
+RULE = "80 to 100: all is safe. 60 to 79: something is borderline. Below 60: something is unsafe."
+FAR_BEYOND = 1.5  # of the limit: strain that costs half of the scores of unsafe
 STEEPNESS = 4  # of the cost over the strain
 ROUNDING = 1e-3  # of a limit, at which Stereo's own limit stops
 NAMES = {
@@ -57,9 +61,11 @@ class Moment(NamedTuple):
     border: float
 
 
-def moment(frame: int, parallax: Tensor, borders: Tensor) -> Moment:
-    """Return what counts of a frame's parallax ``[H, W]`` (NaN: unknown) and border violations, in pixels."""
-    width = parallax.shape[1]
+def moment(frame: int, parallax: Tensor, borders: Tensor, width: int) -> Moment:
+    """Return what counts of a frame's parallax ``[H, W]`` (NaN: unknown) and border violations, in pixels.
+
+    ``width`` is that of the frame, bars included.
+    """
     known = parallax[~parallax.isnan()]
     if not known.numel():
         return Moment(frame, 0.0, 0.0, 0.0, 0.0)
@@ -78,16 +84,24 @@ class Score:
     @property
     def exact(self) -> float:
         """The score, 0 to 100, before rounding."""
-        return 100 * math.prod(1 - cost for cost in self.costs.values())
+        low, high = BANDS[self.overall]
+        return low + (high - low) * math.prod(1 - cost for cost in self.costs.values())
 
     @property
     def points(self) -> int:
-        return round(self.exact)
+        """The score as a whole number, of the same verdict."""
+        return min(round(self.exact), 100 if self.overall == SAFE else BANDS[self.overall][1] - 1)
 
     @property
     def costs(self) -> dict[str, float]:
-        """The share of the score that each thing takes."""
-        return {name: _cost(name, strain * self.weights[name]) for name, strain in self.strains.items()}
+        """The share of what the worst verdict leaves that each thing takes: half at that verdict's end."""
+        return {name: self._cost(name, strain * self.weights[name]) for name, strain in self.strains.items()}
+
+    def _cost(self, name: str, strain: float) -> float:
+        firm, limit = FIRM[name]
+        end = {SAFE: firm, BORDERLINE: limit, UNSAFE: FAR_BEYOND * limit}[self.overall]
+        power = (strain / end) ** STEEPNESS
+        return power / (power + 1)
 
     def verdict(self, name: str) -> str:
         """Return safe, borderline or unsafe."""
@@ -95,10 +109,17 @@ class Score:
         return SAFE if strain <= firm else BORDERLINE if strain <= limit + ROUNDING else UNSAFE
 
     @property
+    def overall(self) -> str:
+        """The worst of the verdicts."""
+        return max((self.verdict(name) for name in self.strains), key=[*BANDS].index)
+
+    @property
     def worst(self) -> str:
-        """The name of what costs most; empty if nothing costs a point."""
-        name = max(costs := self.costs, key=costs.__getitem__)
-        return name if costs[name] >= 0.01 else ""
+        """The name of what costs most, one of the worst verdict; empty if nothing costs a point."""
+        if self.points == 100:
+            return ""
+        costs = self.costs
+        return max((name for name in costs if self.verdict(name) == self.overall), key=costs.__getitem__)
 
     def advice(self, options: StereoOptions | None) -> str:
         """Say what costs most and what to set instead; ``options`` are those of Stereo, None if unknown."""
@@ -110,12 +131,13 @@ class Score:
     def text(self) -> str:
         """Return the score and the verdicts in a line."""
         verdicts = (f"{name} {self.verdict(name)}" for name in self.strains)
-        return f"Comfort score {self.points} of 100: {', '.join(verdicts)}."
+        return f"Comfort score {self.points} of 100, {self.overall}: {', '.join(verdicts)}."
 
     def figures(self) -> dict:
         """Return it for JSON."""
         return {
             "points": self.points,
+            "verdict": self.overall,
             **{
                 name: {"of_limit": strain, "verdict": self.verdict(name)}
                 for name, strain in self.strains.items()
@@ -166,12 +188,8 @@ def _weights(screen: Screen) -> tuple[float, float]:
     return 0.95 + 0.15 * away, 1.0 + 0.05 * away
 
 
-def _cost(name: str, strain: float) -> float:
-    """Return the share of the score that a strain takes."""
-    power = strain**STEEPNESS
-    return SHARE[name] * power / (power + HALF[name] ** STEEPNESS)
-
-
 def _most(values: Iterable[float]) -> float:
-    ordered = sorted(values)
-    return ordered[round(MOST * (len(ordered) - 1))] if ordered else 0.0
+    """Return the mean of the largest values, at least of one."""
+    ordered = sorted(values, reverse=True)
+    worst = ordered[: math.ceil(WORST * len(ordered))]
+    return sum(worst) / len(worst) if worst else 0.0

@@ -12,7 +12,6 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from io import StringIO
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -20,14 +19,14 @@ from torch import Tensor
 
 from ...core.clip import Shot
 from ...core.options import shown
+from ...core.shot_rows import FIRST, Row, check_order, rows_of
 
 # percent of the width: more than the option divergence allows, because limits apply and flat shots need it
 STRONGEST = 40.0
 # a convergence outside 0..1 puts all of the scene on one side of the screen
 PLANES = (-5.0, 6.0)
 SECONDS = 1.0  # in which a shot eases, at most half of it
-COLUMNS = ("shot", "strength", "convergence")
-DIGITS = 15  # of a frame number
+COLUMNS = (FIRST, "strength", "convergence")
 ENDS = ("first_strength", "first_convergence", "last_strength", "last_convergence")
 
 
@@ -48,13 +47,14 @@ class PlannedShot(NamedTuple):
 
 
 def written(shots: Iterable[PlannedShot]) -> str:
-    """Return the table as CSV; ends that equal the rest of their shot are left empty."""
-    text = StringIO()
+    """Return the table as CSV; ends that equal the rest of their shot are left empty, or out if all do."""
+    text, shots = StringIO(), tuple(shots)
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow((*COLUMNS, *ENDS))
+    eased = any(end != shot.body for shot in shots for end in (shot.first, shot.last))
+    rows.writerow((*COLUMNS, *ENDS) if eased else COLUMNS)
     for shot in shots:
         ends = [("", "") if end == shot.body else _numbers(end) for end in (shot.first, shot.last)]
-        rows.writerow((shot.start, *_numbers(shot.body), *ends[0], *ends[1]))
+        rows.writerow((shot.start, *_numbers(shot.body), *(ends[0] + ends[1] if eased else ())))
     return text.getvalue()
 
 
@@ -63,48 +63,20 @@ def _numbers(setting: Setting) -> tuple[str, str]:
 
 
 def parsed(text: str) -> tuple[PlannedShot, ...]:
-    """Return the shots of a table, none of an empty one; a header and empty lines are skipped.
+    """Return the shots of a table, as ``rows_of`` reads it, none of an empty one.
 
-    Semicolons or tabs may separate the cells, with decimal commas, as spreadsheets of many countries write.
     Raise ValueError, with the line, for anything that is no such table.
     """
-    separator = next((one for one in ";\t" if one in text), ",")
-    lines = enumerate(text.strip("\ufeff").splitlines(), 1)
-    rows = [(number, _cells(number, line, separator)) for number, line in lines]
-    rows = [(number, cells) for number, cells in rows if any(cells)]
-    if rows and rows[0][1][0].lower() == COLUMNS[0]:
-        rows = rows[1:]
-    elif not rows and text.strip():
-        rows = [(1, [text.strip()])]
-    shots = tuple(_shot(number, cells) for number, cells in rows)
-    if shots and shots[0].start:
-        raise ValueError(
-            f"The plan begins with frame {shots[0].start}. Let its first line be the shot at frame 0."
-        )
-    for (number, _), (before, after) in zip(rows[1:], pairwise(shots)):
-        if after.start <= before.start:
-            raise ValueError(
-                f"Line {number} of the plan has frame {after.start} after frame {before.start}. Put its "
-                "shots in order, each once."
-            )
+    rows = rows_of(text)
+    shots = tuple(_shot(row) for row in rows)
+    check_order(rows)
     return shots
 
 
-def _cells(number: int, line: str, separator: str) -> list[str]:
-    try:
-        [row] = csv.reader([line], delimiter=separator) if line else [[]]
-    except csv.Error:
-        raise ValueError(f"Line {number} of the plan is not CSV: {shown(line)}. Correct it.") from None
-    return [cell.strip().replace(",", ".") for cell in row]
-
-
-def _shot(number: int, cells: list[str]) -> PlannedShot:
+def _shot(row: Row) -> PlannedShot:
+    number, cells = row
     filled = cells + [""] * (len(COLUMNS) + len(ENDS) - len(cells))
-    if (
-        len(cells) < len(COLUMNS)
-        or len(filled) > len(COLUMNS) + len(ENDS)
-        or not (cells[0].isdecimal() and len(cells[0]) <= DIGITS)
-    ):
+    if len(cells) < len(COLUMNS) or len(filled) > len(COLUMNS) + len(ENDS) or (start := row.start) is None:
         raise ValueError(
             f"Line {number} of the plan is {shown(','.join(cells))}. Write the first frame of a shot, its "
             "strength and its convergence, such as 48,2.5,0.4."
@@ -117,7 +89,7 @@ def _shot(number: int, cells: list[str]) -> PlannedShot:
         )
         for strength, convergence in (filled[3:5], filled[5:7])
     )
-    return PlannedShot(int(cells[0]), body, first, last)
+    return PlannedShot(start, body, first, last)
 
 
 def _within(number: int, cell: str, low: float, high: float) -> float:

@@ -20,6 +20,7 @@ from ...core import cancel
 from ...image import native
 from ...image.compute import parallel_map
 from ...image.huge_pages import empty
+from . import fused
 from .gaps import fill_listed, fill_scanned
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 # neighbours whose disparities differ by no more pixels than this lie on one surface; must stay below 1
 JOIN = 0.75
 CPU_BAND, BAND = 1 << 18, 1 << 22  # pixels at a time: for a processor's cache; for few launches on a GPU
+MARGIN = 3  # places of a row of winners that take pixels outside the frame
 BYTES = 53  # of working memory for each pixel of a band
 
 
@@ -74,7 +76,7 @@ def move(eyes: list[Eye]) -> None:
     step = max(1, (CPU_BAND if on_cpu else BAND) // width)
     bands = [eye.rows(start, start + step) for start in range(0, height, step) for eye in eyes]
     if not on_cpu:
-        return move_rows(bands, wait=False)
+        return fused.move(eyes) if fused.usable(image) else move_rows(bands, wait=False)
     work = (compiled() if image.dtype == torch.float32 else None) or move_rows
     cores = min(torch.get_num_threads(), len(bands))
     parallel_map(

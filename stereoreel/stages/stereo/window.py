@@ -44,12 +44,16 @@ def cut_off(parallax: Tensor) -> Tensor:
     return torch.stack([side[round(NEAREST * (len(side) - 1))] for side in sides]).clamp(min=0)
 
 
-def draw(clip: Tensor, holes: Tensor, widths: Tensor, swapped: bool) -> None:
-    """Cover the borders of both views ``[2, T, H, W, C]`` in place; they are no holes, and alpha stays."""
+def draw(clip: Tensor, holes: Tensor, widths: Tensor, swapped: bool, kept: Tensor | None = None) -> None:
+    """Cover the borders of both views ``[2, T, H, W, C]`` in place; they are no holes, and alpha stays.
+
+    What is ``kept``, bool ``[T, H, W, 1]``, is at the screen, and is not covered.
+    """
     column = torch.arange(clip.shape[3], dtype=torch.float32, device=clip.device)
     for eye, inward in enumerate((column, column.flip(0))):
         place = 1 - eye if swapped else eye
         # the last column of a bar may be covered in part
         shown = (inward - widths[:, eye, None] + 1).clamp(0, 1)[:, None, :, None]
+        shown = shown if kept is None else torch.where(kept, 1.0, shown)
         clip[place, ..., :3] *= shown
         holes[place] *= shown == 1

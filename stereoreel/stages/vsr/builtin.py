@@ -95,7 +95,7 @@ class Window:
                 Seen(
                     frame,
                     # averages would spread one NaN over neighbours and frames
-                    frame.float().cpu().nan_to_num(0, posinf=1, neginf=0).numpy(),
+                    frame.cpu().float().nan_to_num(0, posinf=1, neginf=0).numpy(),
                     grayscale(frame[None])[0],
                     last.content + 1 if last else 0,
                 )

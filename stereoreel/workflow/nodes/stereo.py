@@ -2,7 +2,8 @@
 
 from ...core.clip import apply
 from ...core.transforms import Eye
-from ..build import model
+from ...stages.stereo.bar_text import BarText
+from ..build import clips_of
 from ..node import CLIP_IN, DEPTHS, FRAMES, MASKS, Call, Node, Outputs, Socket
 from .depth import NODE as DEPTH
 
@@ -10,7 +11,9 @@ HOLES = "disocclusions, which the source does not show (white). Optional input f
 
 
 def build(call: Call) -> Outputs:
-    result = model(call)
+    clips = clips_of(call)
+    text = [apply(BarText(f"{call.name}, text"), clips[0])["clip"]] if clips[0].info.bars else []
+    result = apply(call.plan.over(clips), *clips, *text)
     eyes = {
         name: apply(Eye(eye, call.name), result["clip"])["clip"] for eye, name in enumerate(("left", "right"))
     }

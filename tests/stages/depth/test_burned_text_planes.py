@@ -1,5 +1,6 @@
 """Depth under burned-in text is flat, whatever the model."""
 
+import dataclasses
 from fractions import Fraction
 from functools import lru_cache
 
@@ -9,6 +10,7 @@ import torch
 from benchmarks.support import text_scenes
 from benchmarks.support.text_scenes import Exact, laid, subtitle
 from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.image.burned_text.finder import lookahead
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.stages.depth.burned_text import BEFORE, TextMask, TextPlanes
@@ -66,6 +68,57 @@ def test_live_depth_does_not_wait_for_text():
     depth = scene()[2]
     shot = Shot(0, INFO, lambda: False)
     assert torch.equal(flattened(depth, shot=shot), depth)
+
+
+@pytest.mark.parametrize("frame", [(WIDTH, HEIGHT + 60), (WIDTH + 80, HEIGHT)])
+def test_text_at_the_edge_of_the_picture_lies_on_one_plane_next_to_bars_only(frame):
+    depth = scene()[2]
+    images, _ = text_scenes.moving(1, "sideways", FRAMES)
+    text = subtitle(WIDTH, HEIGHT)
+    at_the_side = frame[0] > WIDTH
+    place = (
+        (-2.7, 180.4)
+        if at_the_side
+        else (text.place[0], HEIGHT - text.opacity.shape[0] / text_scenes.FINE + 6.4)
+    )
+    made, opacity = laid(images, [dataclasses.replace(text, place=place)])
+    planes = []
+    for shot in (Shot(0, INFO, frame=frame), Shot(0, INFO)):
+        flat = torch.cat(list(TextPlanes(Exact(depth), False)(shot, iter(made.split(7)))))[10, ..., 0]
+        strokes = flat[opacity[10] > 0.5]
+        planes.append(((strokes - strokes.median()).abs() * 0.02 * WIDTH <= 0.1).float().mean())
+    assert planes[0] >= 0.95 > planes[1]
+
+
+class Repeated:
+    """A depth model that needs memory, and repeats some maps."""
+
+    joint, nets = False, ()
+
+    def __init__(self, maps):
+        self.maps = maps
+
+    def memory(self, info):
+        return 1000
+
+    def __call__(self, shot, frames):
+        for place, _ in enumerate(frames):
+            yield self.maps[place % len(self.maps)].clone()[None]
+
+
+@pytest.mark.parametrize(("fps", "width", "height", "off"), [
+    (5, 64, 36, 0.0), (25, 64, 36, 0.0), (60, 64, 36, 0.0), (25, 2048, 1028, 1 / 65535),
+])  # fmt: skip
+def test_memory_counts_the_depth_that_waits(fps, width, height, off):
+    info, maps, held = ClipInfo(width, height, Fraction(fps), 56), torch.rand(3, height, width, 1), []
+    stage = TextPlanes(Repeated(maps), False)
+    work = stage(Shot(0, info), (torch.zeros(1, height, width, 3) for _ in range(lookahead(fps) + 20)))
+    for place, depth in enumerate(work):
+        held.append(sum(one.nbytes for one in work.gi_frame.f_locals["depths"]))
+        assert (depth[0] - maps[place % 3]).abs().max() <= off
+    assert len(held) == lookahead(fps) + 20
+    assert max(held) <= stage.memory(info) - 1000 < 1.2 * max(held)
+    assert stage.memory(info, info) == stage.memory(info)  # of a mask
 
 
 def test_option_off_leaves_the_model_alone():

@@ -40,6 +40,7 @@ def test_table_is_read_and_written():
         PlannedShot(40, body, Setting(3.0, 0.5), body),
     )
     assert parsed(written(shots)) == shots and parsed("") == parsed(" \n") == ()
+    assert written(shots[:1]) == "shot,strength,convergence\n0,2.00,0.500\n"  # no ends, no columns for them
     assert parsed("\ufeff0;2".replace(";", ",") + ",0.5\r\n\r\n")[0].body == Setting(2.0, 0.5)
 
 
