@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.depth_prior.camera import finished
-from benchmarks.depth_prior.net import DepthPrior
+from stereoreel.nets.depth_prior import DepthPrior
 from benchmarks.depth_prior.scenes import Scenes
 
 SEED = 7000

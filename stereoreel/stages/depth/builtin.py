@@ -1,8 +1,9 @@
-"""Preview-quality depth from motion and layout, without a neural network, to try out a workflow.
+"""Preview-quality depth from motion and layout, without a download, to try out a workflow.
 
 If the camera travels, near objects move more than far ones, and depth follows that parallax as far as the
-evidence carries. Otherwise depth is a guess: areas lower in the frame, set apart from its border, and objects
-that move on their own, are nearer. A trained model is better on every still or turning shot.
+evidence carries. Otherwise depth is a guess: by a small network that learned from rendered scenes, and by
+simple rules, such as that what moves on its own is nearer. A large trained model is better on every still or
+turning shot.
 
 Motion is measured between key frames at fixed times, resized to a fixed number of pixels. So interpolated and
 upscaled frames have the depth of their source.
@@ -25,6 +26,7 @@ from ...core.host import Host
 from ...image import flow, native
 from .edges import shrink, upsample
 from .evidence import GAP, Picture
+from .learned import LearnedPrior
 from .light import SteadyLight
 from .tracking import AHEAD, ShotDepth, straightened
 from .windows import SteadyRange
@@ -66,10 +68,11 @@ class DepthStage:
     def __init__(self, options, device: torch.device):
         self.nets: list[nn.Module] = []
         self.options, self.device = options, device
+        self._prior = LearnedPrior()
         self.counts: Counter[str] = Counter()
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        tracker = ShotDepth(self.options.smoothing, self.options.near_ground)
+        tracker = ShotDepth(self.options.smoothing, self.options.near_ground, self._prior)
         waiting: deque[Waiting] = deque()
         light = SteadyLight(self._pictures(frames, waiting))
         for level in light.dark():

@@ -18,6 +18,7 @@ from .evidence import (
     nothing,
     weighted_percentiles,
 )
+from .learned import LearnedPrior
 from .parallax import falloff
 from .prior import Layout, layout, surfaces
 from .sign import Decision
@@ -29,6 +30,7 @@ THIN, NARROW = 100, 43  # half the width of a thin, and of a narrow thing is at 
 UPRIGHT = 6  # half the length over which it has one depth is this part of the frame's height
 BROKEN = 12  # half the longest gap in it, where nothing shows that it is near, is this part of that height
 APART = 0.1  # difference of nearness between two surfaces
+LEARNED = 0.8  # share of the learned prior in the layout prior
 AHEAD = 5  # key frames whose evidence counts before the first depth
 
 
@@ -38,7 +40,8 @@ class ShotDepth:
     Call ``next`` once ``AHEAD + GAP`` further key frames are known, or the shot has ended.
     """
 
-    def __init__(self, smoothing: float, near_ground: float):
+    def __init__(self, smoothing: float, near_ground: float, learned: LearnedPrior):
+        self._learned = learned
         self._keep, self._calm, self._near_ground = 0.6 + 0.38 * smoothing, 0.9 * smoothing, near_ground
         self._flows = Flows()
         self._decision = Decision()
@@ -130,7 +133,10 @@ class ShotDepth:
 
     def _layout(self, index: int) -> Layout:
         if index not in self._layouts:
-            self._layouts[index] = layout(self._flows.pictures[index].color, self._near_ground)
+            color = self._flows.pictures[index].color
+            drawn, learned = layout(color, self._near_ground), self._learned(color, self._near_ground)
+            mixed = drawn.nearness + LEARNED * (learned - drawn.nearness)
+            self._layouts[index] = drawn._replace(nearness=mixed)
         return self._layouts[index]
 
     def _link(self, index: int) -> float:

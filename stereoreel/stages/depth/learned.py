@@ -1,0 +1,49 @@
+"""Guess depth from one frame by a small network that learned from rendered scenes.
+
+It is the prior that motion corrects. The weights are part of the package: nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from ...nets.depth_prior import DepthPrior
+
+WEIGHTS = Path(__file__).with_name("learned.safetensors")
+AREA = 4096  # pixels that the network sees, whatever the size of the frame
+TILT = 1.1  # slope of nearness down the frame at the full weight of height
+GRID = 16  # its sides are multiples of this
+
+
+class LearnedPrior:
+    """The network, on the CPU."""
+
+    def __init__(self):
+        self._net = DepthPrior()
+        self._net.load_state_dict(load_file(WEIGHTS))
+        self._net.eval()
+
+    def __call__(self, image: np.ndarray, near_ground: float) -> np.ndarray:
+        """Guess nearness ``[H, W]``, about 0..1, of ``image`` ``[H, W, 3]`` in 0..1.
+
+        ``near_ground`` 0..1 weighs the height in the frame; at 0.5 it is what the network learned. A mirrored
+        frame has the mirrored depth.
+        """
+        import cv2
+
+        height, width = image.shape[:2]
+        ratio = math.sqrt(AREA / (height * width))
+        rows, columns = (max(GRID, round(side * ratio / GRID) * GRID) for side in (height, width))
+        small = torch.from_numpy(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA))
+        seen = small.float().movedim(-1, 0)
+        with torch.inference_mode():
+            guess, mirrored = self._net(torch.stack([seen, seen.flip(-1)]))
+            both = (guess + mirrored.flip(-1)) / 2
+        down = (torch.arange(rows)[:, None] + 0.5) / rows - 0.5
+        both = both + TILT * (near_ground - 0.5) * down
+        return cv2.resize(both.numpy(), (width, height), interpolation=cv2.INTER_LINEAR)
