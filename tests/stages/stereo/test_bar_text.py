@@ -9,6 +9,7 @@ from benchmarks.support import text_scenes
 from benchmarks.support.text_scenes import FINE, Overlay, laid, subtitle
 from stereoreel.core.bars import Bars
 from stereoreel.core.clip import Clip, apply
+from stereoreel.core.excerpt import select_frames
 from stereoreel.core.partition import excerpt, units
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.tensor_source import TensorSource
@@ -132,6 +133,13 @@ def test_units_show_what_the_full_pull_shows(host):
     whole = frames(made, host)
     parts = [excerpt([made], unit)[0] for unit in units([made], group=1)]
     assert len(parts) == 2 and torch.equal(torch.cat([frames(part, host) for part in parts], 1), whole)
+
+
+def test_excerpt_holds_the_text_of_its_last_frame(host):
+    images, _, _ = film("letterbox")
+    text = apply(BarText(), clip_of(images, BARS["letterbox"]))["clip"]
+    seen = frames(select_frames([text], [LAST - 1])[0], host)
+    assert seen.any() and torch.equal(seen[0], frames(text, host)[LAST - 1])
 
 
 @pytest.mark.parametrize("what", ["no text", "in the bar", "in the picture", "scrolling"])
