@@ -208,6 +208,9 @@ def test_the_advisor_names_the_switch_for_mixed_footage_only(clip, tensor_clip, 
     assert any("Shot Switch" in one for one in remarks(clip))
     for noise in (0, 1.0):
         assert not remarks(tensor_clip(scene(noise), cuts=CUTS))
+    pictures = scene(0)
+    even = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(1)) * 2.8 / 255
+    assert not remarks(tensor_clip(pictures + even, cuts=CUTS))  # excerpts on both sides of the limit
 
 
 @pytest.mark.parametrize(("change", "said"), [
