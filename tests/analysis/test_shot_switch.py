@@ -356,7 +356,12 @@ def test_table_is_written_edited_and_obeyed_in_the_terminal(video, tmp_path, cap
         ["6", "noisy"],
     ]
     assert not (tmp_path / "out.mp4").exists()
+    assert main([*words, "--plan", "--unit", "27"]) == 0
+    units_found = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in units_found] == ["0", "6", "10", "18", "23"]
     plan.write_text("0;noisy\r\n10;clean\r\n")
+    assert main([*words, "--plan", "--unit", "27", "--shot-plan", str(plan)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
     assert main([*words, "--shot-plan", str(plan), "--keep-job", "--verify", "--unit", "8"]) == 0
     assert hashes(tmp_path / "out.mp4") == run(video, tmp_path / "r.mp4", graph(plan="0,noisy\n10,clean"))
     assert main([*words, "--shot-plan", str(plan), "--write-shot-plan", str(tmp_path / "p.csv")]) == 1
