@@ -17,7 +17,7 @@ from stereoreel.stages.depth.light import SIDE
 from tests.stages import test_device_costs as stages
 from tests.support import cuda_stand_in as cuda
 
-WIDTH, HEIGHT, FRAMES = 64, 48, 60
+WIDTH, HEIGHT, FRAMES = 64, 48, 64
 BATCHES = 22  # source frames after which the batches of depth fall alike
 NAMES = {"Upscale": stages.upscaled, "Interpolate": stages.interpolated}
 OPTIONS = {
@@ -94,11 +94,15 @@ def test_the_default_never_waits_for_the_gpu(monkeypatch, tmp_path):
 
         # one that follows memory, so that stages take turns in the thread of the simulation
         chunks = pull(pair, host, 2, Meter(memory=True))
-        while source.read < 24:
+        # a whole period, in which all blocks are held together once that ever are: depth is recorded as a
+        # graph, whose memory serves no other stage
+        write(*next(chunks))
+        warm = source.read + BATCHES
+        while source.read < warm:
             write(*next(chunks))
         first = frames
         with device.counted() as found:
-            while source.read < 24 + BATCHES:
+            while source.read < warm + BATCHES:
                 write(*next(chunks))
         chunks.close()
         [cost], count = found, frames - first
