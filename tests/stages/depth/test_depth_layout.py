@@ -32,8 +32,8 @@ def test_a_head_is_nearer_than_the_wall_lower_in_the_frame():
     image, masks = portrait()
     guess = surfaces(layout(image, 0.5).nearness, image)
     wall = np.median(guess[masks["wall"]])
-    assert np.median(guess[masks["torso"]]) > wall + 0.3
-    assert np.median(guess[masks["head"]]) > wall + 0.15
+    assert np.median(guess[masks["torso"]]) > wall + 0.5
+    assert np.median(guess[masks["head"]]) > wall + 0.25
 
 
 def test_what_hangs_on_the_wall_is_not_foreground():
