@@ -56,9 +56,11 @@ def logos(lumas: Sequence[np.ndarray], free: np.ndarray, side: int) -> list[tupl
     free = free.copy()
     found: list[tuple[float, Box, np.ndarray]] = []
     for least in LEVELS:  # what is fainter around a logo would join it
-        for box, part in blocks(np.where(kept >= least, kept, 0)):
-            if score := _shining_through(lumas, box, part, side):
-                found.append((score, box, part))
+        kept[kept < least] = 0
+        for window in corners(height, width):
+            for box, part in blocks(kept, window):
+                if score := _shining_through(lumas, box, part, side):
+                    found.append((score, box, part))
     best: list[tuple[Box, np.ndarray]] = []
     for _, box, part in sorted(found, key=lambda one: -one[0]):
         if free[window_of(box)].all():
