@@ -366,6 +366,8 @@ def test_table_is_written_edited_and_obeyed_in_the_terminal(video, tmp_path, cap
     assert hashes(tmp_path / "out.mp4") == run(video, tmp_path / "r.mp4", graph(plan="0,noisy\n10,clean"))
     assert main([*words, "--shot-plan", str(plan), "--write-shot-plan", str(tmp_path / "p.csv")]) == 1
     assert "no stage had to find one" in capsys.readouterr().err
+    assert main(["film", "upscale_last", *words[2:], "--shot-plan", str(plan)]) == 1
+    assert "--shot-plan: this workflow has no Shot Switch. Leave the plan out" in capsys.readouterr().err
 
 
 def test_measured_file_is_not_overwritten(video, tmp_path, host):

@@ -104,7 +104,7 @@ class _Plot:
         """Return the place of a frame, or of one between two, by when it is shown."""
         info, before = self.curves.info, math.floor(frame)
         start, stop = (float(info.time(place)) for place in (before, before + 1))
-        return self._at(start + (frame - before) * (stop - start))
+        return min(self.right, self._at(start + (frame - before) * (stop - start)))
 
     def _at(self, seconds: float) -> float:
         length = float(self.curves.info.time(self.curves.info.frames - 1))

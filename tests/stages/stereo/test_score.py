@@ -204,3 +204,10 @@ def test_frames_of_a_varying_rate_stand_at_their_times():
     seen = np.asarray(curves.draw(1400))
     [column, _] = np.flatnonzero((seen == CUT).all(-1).sum(0) > 100)
     assert column == pytest.approx(LEFT + 9.5 / 37 * (1400 - LEFT - RIGHT), abs=2)
+
+
+def test_the_last_shot_ends_with_the_plot_even_if_it_is_a_frame():
+    info = ClipInfo(64, 48, Fraction(25), 3, cuts=(1, 2))
+    curves = Curves([Moment(number, -0.01, 0.01, 0.02, 0.0) for number in range(3)], info, TV)
+    seen = np.asarray(curves.draw(1400))
+    assert (seen[:, 1400 - RIGHT + 3 :] == seen[0, 0]).all()
