@@ -1,12 +1,13 @@
 """Kernels that Triton compiles in place of chains of PyTorch's operations, and the way back from them.
 
-Kernels run on an NVIDIA GPU if Triton is installed and a small trial gives the values of PyTorch's operations.
-If not, or if a kernel fails later, these run, and the log says why in one sentence. STEREOREEL_TRITON=0 turns
-kernels off.
+Kernels run on an NVIDIA GPU if Triton is installed and a small trial gives the values of PyTorch's
+operations. If not, or if a kernel fails later, these run, and the log says why in one sentence.
+STEREOREEL_TRITON=0 turns kernels off.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import re
@@ -104,8 +105,7 @@ class Kernels:
 
     def _try(self, device: torch.device, case: tuple) -> None:
         try:
-            import triton.errors  # which came with version 3
-
+            importlib.import_module("triton.errors")  # which came with version 3
             right = self._trial(device, *case)
         except torch.OutOfMemoryError:
             raise

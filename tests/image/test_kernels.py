@@ -84,6 +84,7 @@ def test_other_values_are_not_used(caplog):
 
 @pytest.mark.parametrize("missing", ["triton", "triton.errors"])
 def test_triton_may_be_missing_or_old(monkeypatch, caplog, missing):
+    monkeypatch.delitem(sys.modules, "triton.errors", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     with caplog.at_level("INFO", "stereoreel.image.fused"):
         assert not Kernels("Warp", lambda device: True).work(GPU)

@@ -28,10 +28,11 @@ def test_planes_are_those_of_the_operations(monkeypatch, name, dtype, channels):
     assert float((ours != theirs).float().mean()) < 0.01
 
 
-@pytest.mark.parametrize("name", ["yuv420p", "p010le", "yuv444p12le"])
+@pytest.mark.parametrize("name", ["p010le", "yuv444p12le"])
 @pytest.mark.parametrize("dtype, channels", [(torch.float32, 1), (torch.bfloat16, 3)])
 def test_the_trial_passes(monkeypatch, name, dtype, channels):
     interpreted(monkeypatch, KERNEL)
+    monkeypatch.setattr(yuv, "TRIAL", 8)
     assert yuv._trial(torch.device("cpu"), dtype, channels, yuv.PlaneFormat.named(name))
 
 

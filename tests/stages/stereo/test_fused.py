@@ -100,17 +100,18 @@ def test_kernels_compile_for_a_gpu(name):
     assert compiled(room, name, constants, 8 if name == "warp_row" else 4, **types)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-@pytest.mark.parametrize("width, channels", [(37, 3), (2, 3), (90, 1)])
-def test_the_trial_passes(monkeypatch, dtype, width, channels):
+@pytest.mark.parametrize("width, channels, dtype", [(37, 3, torch.float16), (90, 1, torch.float32)])
+def test_the_trial_passes(monkeypatch, width, channels, dtype):
     interpreted(monkeypatch, WARP)
     interpreted(monkeypatch, FILL)
+    monkeypatch.setattr(fused, "TRIAL", 6)
     assert fused._trial(torch.device("cpu"), dtype, width, channels)
 
 
 def test_the_trial_finds_what_is_no_number(monkeypatch):
     interpreted(monkeypatch, WARP)
     interpreted(monkeypatch, FILL)
+    monkeypatch.setattr(fused, "TRIAL", 6)
     fill = fused.fill
 
     def broken(eye, *given):
