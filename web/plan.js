@@ -27,7 +27,7 @@ function stereoOf(node, seen = new Set()) {
 /** Write a plan into the widget of Stereo Pair, where it applies from the next run on. */
 function edit(node, plan) {
     const stereo = stereoOf(node), widget = stereo?.widgets?.find(({ name }) => name === "plan");
-    if (!widget) return;
+    if (!widget || !plan) return;
     const added = !widget.value;
     widget.value = plan;
     widget.callback?.(plan);
@@ -45,6 +45,14 @@ function offer(node, plan) {
         grow(node, ROW); // the page below the widgets keeps its room
     }
     node.stereoreelPlan = plan;
+    button.disabled = false;
+}
+
+/** Keep a plan that an earlier run found from being written when the latest one found none. */
+function withdraw(node) {
+    const button = node.widgets?.find(({ name }) => name === KEY);
+    if (button) button.disabled = true;
+    node.stereoreelPlan = null;
 }
 
 app.registerExtension({
@@ -56,6 +64,7 @@ app.registerExtension({
             executed?.apply(this, arguments);
             const [plan] = output?.[KEY] ?? [];
             if (plan && stereoOf(this)) offer(this, plan);
+            else withdraw(this);
         };
     },
 });

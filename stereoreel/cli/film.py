@@ -402,9 +402,13 @@ def _plan(graph: workflow.Graph, options) -> Iterator[str]:
     """Yield a line for each unit."""
     from ..core.partition import units
     from ..film import cuts, job_folder
+    from ..film.plans import choose_branches
 
-    cuts.read(options.job or job_folder(options.output), options.files)
-    for number, unit in enumerate(units(_request(_sink(graph, options), options).clips, options.unit)):
+    job = options.job or job_folder(options.output)
+    cuts.read(job, options.files)
+    request, host = _request(_sink(graph, options), options), Headless(options.device)
+    choose_branches(job, request, host, lambda label, text: print_above(f"{label}: {text}."))
+    for number, unit in enumerate(units(request.clips, options.unit)):
         lead = (
             f", computed from {unit.first} to {unit.last - 1}"
             if (unit.first, unit.last) != (unit.start, unit.stop)

@@ -17,6 +17,7 @@ from ..core.system_errors import plain_errors
 from ..film import plans
 from ..media.write.request import files_read
 from ..workflow.graph import Graph, declared, override
+from ..workflow.node_specs import NODES
 from .progress import print_above
 
 LARGEST = 16 << 20  # bytes of a plan
@@ -76,7 +77,12 @@ def given(graph: Graph, options: Namespace) -> Graph:
             text = _text(path, planned)
             nodes = [node_id for node_id, node in declared(graph).items() if node.kind == planned.kind]
             with naming(planned.reading):
-                graph = override(graph, [f"{node}.plan={text}" for node in nodes or [planned.kind]])
+                if not nodes:
+                    name = next(node.name for node in NODES if node.kind == planned.kind)
+                    raise ValueError(
+                        f"this workflow has no {name}. Leave the plan out, or choose a workflow with one."
+                    )
+                graph = override(graph, [f"{node}.plan={text}" for node in nodes])
     return graph
 
 

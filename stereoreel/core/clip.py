@@ -188,18 +188,18 @@ class Stage(Protocol):
 class Recipe(Protocol):
     """A stage that is not loaded yet: describes its output, and loads when a pull begins.
 
-    A recipe may also have ``context``, how many frames before and after one its stage needs in addition to
-    the two around it (none); ``framewise``, whether it remembers nothing from frame to frame (False);
-    ``faithful``, whether everything stays at its place in the frame, so that the opacity of its input fits
-    (False); ``picture_only``, whether its stage gets the picture within the bars of its first input (False),
-    ``masks``, the outputs that are then 0 in the bars, and ``rate(info)``, how many frames it makes of a
-    second of that input (None: as many as it has); ``places_bars``, whether ``describe`` returns the bars of
-    its output (False); ``loops``, whether it leads from the last frame to the first (False), and then
-    ``unlooped()``, the same recipe without that; ``reused(stages)``, the same recipe with a stage that is
-    loaded once and kept in a ``StageCache``; ``files(host)``, the files that it reads, such as weights;
-    ``look_ahead(host)``, which finds what the stage must know of its complete input, and returns a sentence
-    about it; and ``taken(spans)``, the only input that it reads for these frames (None: it reads all), with
-    ``turns``, the frames with which it turns to another one.
+    A recipe may also have ``context(info)``, how many frames of its first input before and after one its
+    stage needs in addition to the two around it (none); ``framewise``, whether it remembers nothing from
+    frame to frame (False); ``faithful``, whether everything stays at its place in the frame, so that the
+    opacity of its input fits (False); ``picture_only``, whether its stage gets the picture within the bars of
+    its first input (False), ``masks``, the outputs that are then 0 in the bars, and ``rate(info)``, how many
+    frames it makes of a second of that input (None: as many as it has); ``places_bars``, whether ``describe``
+    returns the bars of its output (False); ``loops``, whether it leads from the last frame to the first
+    (False), and then ``unlooped()``, the same recipe without that; ``reused(stages)``, the same recipe with a
+    stage that is loaded once and kept in a ``StageCache``; ``files(host)``, the files that it reads, such as
+    weights; ``look_ahead(host)``, which finds what the stage must know of its complete input, and returns a
+    sentence about it; and ``taken(spans)``, the only input that it reads for these frames (None: it reads
+    all), with ``turns``, the frames with which it turns to another one.
     """
 
     @property

@@ -173,7 +173,8 @@ def frames_needed(step: Step, spans: Spans) -> Spans:
     These are the neighbours, and the stage's context within their shot.
     """
     info, result = step.inputs[0].info, next(iter(step.infos.values()))
-    before, after = getattr(step.recipe, "context", (0, 0))
+    around = getattr(step.recipe, "context", None)
+    before, after = around(info) if around else (0, 0)
     # a frame stands up to half an output frame before the shot that owns it
     before += info.frames // (2 * result.frames)
     found = []

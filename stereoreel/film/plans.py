@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..core.clip import Clip, LooksAhead, Step, looks_ahead, makers_of
+from ..core.error_context import naming
 from ..core.files import save_text
-from .identity import FOUND, digest
+from ..core.host import Host
+from ..media.write.request import RenderRequest
+from .identity import FOUND, described, digest
 from .job import PLANS, prepare, read_json
 
 
@@ -48,6 +51,18 @@ def write(job: Path, name: str, clips: Iterable[Clip]) -> None:
     if any(known := found(clips)):
         prepare(job)
         save_text(job / PLANS, json.dumps({**_stored(job), name: known}, indent=1), replace=True)
+
+
+def choose_branches(job: Path, request: RenderRequest, host: Host, say: Callable[[str, str], None]) -> None:
+    """Let stages decide which branch each shot comes from, unless the job knows it: units end there."""
+    choosing = [stage for stage in stages(request.clips) if hasattr(stage, "turns")]
+    if not choosing:
+        return
+    read(job, name_of(described(request.clips, request.settings, host)), request.clips)
+    for stage in choosing:
+        with naming(stage.label):
+            if said := stage.look_ahead(host):
+                say(stage.label, said)
 
 
 def _stored(job: Path) -> dict:

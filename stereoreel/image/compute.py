@@ -73,13 +73,14 @@ class Graphs:
     The first call with a shape runs it a few times to warm up and records it; with ``repeated``, the second
     one, so that shapes which come once cost nothing. More than ``most`` numbers in the first tensor keep the
     device busy for longer than their launches take, and are not recorded. If recording fails, the log says so
-    once, and the function runs as it is. It must not read a value from the device, and its networks must not
-    move. It returns a tensor or a tuple of them.
+    once, and the function runs as it is; for lack of memory, only with this shape. It must not read a value
+    from the device, and its networks must not move. It returns a tensor or a tuple of them.
     """
 
     def __init__(self, run: Callable, most: float = math.inf, repeated: bool = False):
         self.run, self.most, self.repeated = run, most, repeated
         self._met: set[tuple] = set()
+        self._too_large: set[tuple] = set()
         self._refused = False
         self.recorded: OrderedDict[tuple, tuple[torch.cuda.CUDAGraph, list, Tensor | tuple]] = OrderedDict()
 
@@ -100,7 +101,7 @@ class Graphs:
 
     def _recorded(self, key: tuple, first: Tensor, given: tuple) -> bool:
         """Record the function for these shapes; return whether it is."""
-        if self._refused or first.numel() > self.most:
+        if self._refused or key in self._too_large or first.numel() > self.most:
             return False
         if self.repeated and key not in self._met:
             self._met = {*list(self._met)[1 - GRAPHS :], key}
@@ -111,7 +112,9 @@ class Graphs:
             self.recorded[key] = self._record(first.device, given)
         except RuntimeError as error:
             if is_out_of_memory(error):
-                raise
+                self.forget()
+                self._too_large.add(key)
+                return False
             self._refused = True
             reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             log.warning("A model runs without CUDA graphs, because recording one failed (%s).", reason)

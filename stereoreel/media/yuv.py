@@ -15,7 +15,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from ..image.fused import runs
+from ..image.fused import Kernels
 from .fused_yuv import yuv_planes
 
 # weights of red and blue in luma, by swscale's colour space
@@ -99,7 +99,12 @@ def to_planes(frame: Tensor, space: int, form: PlaneFormat, full_range: bool = F
     A single channel is grey, a fourth is left out. Both sides are multiples of what shares chroma. ``space``
     is swscale's number of the colour space.
     """
-    return _planes(frame, space, form, full_range, runs("Conversion to YUV", frame.device, _trial))
+    return CONVERSION.run(
+        frame.device,
+        (frame.dtype, frame.shape[-1], form),
+        lambda: _planes(frame, space, form, full_range, True),
+        lambda: _planes(frame, space, form, full_range, False),
+    )
 
 
 def _planes(frame: Tensor, space: int, form: PlaneFormat, full_range: bool, kernels: bool) -> Tensor:
@@ -136,13 +141,17 @@ def _planes(frame: Tensor, space: int, form: PlaneFormat, full_range: bool, kern
     return values
 
 
-def _trial(device: torch.device) -> bool:
+def _trial(device: torch.device, dtype: torch.dtype, channels: int, form: PlaneFormat) -> bool:
     """Return whether the kernel makes the planes of a small picture as PyTorch's operations do."""
-    place = torch.arange(TRIAL * TRIAL * 3, device=device, dtype=torch.float32)
-    frame = (place / 7).sin().mul(0.5).add(0.5).view(TRIAL, TRIAL, 3).half()
-    form = PlaneFormat(8, 2, 2)
-    one, other = (_planes(frame, 1, form, False, kernels).float() for kernels in (False, True))
+    place = torch.arange(TRIAL * TRIAL * channels, device=device, dtype=torch.float32)
+    frame = (place / 7).sin().mul(0.5).add(0.5).view(TRIAL, TRIAL, channels).to(dtype)
+    one, other = (
+        (_planes(frame, 1, form, False, kernels).int() & 0xFFFF) >> form.shift for kernels in (False, True)
+    )
     return not bool((one - other).abs().max() > 1)
+
+
+CONVERSION = Kernels("Conversion to YUV", _trial)
 
 
 def _weighted(rgb: Tensor, weights, scale: float, offset: float) -> Tensor:

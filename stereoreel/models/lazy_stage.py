@@ -83,9 +83,8 @@ class Plan:
         if self.ahead:
             self.ahead.recall(self.wanted, text)
 
-    @property
-    def context(self) -> tuple[int, int]:
-        """How many frames before and after one its kind needs in addition to the two around it."""
+    def context(self, frames: ClipInfo) -> tuple[int, int]:
+        """Return how many frames before and after one its kind needs in addition to the two around it."""
         return catalog.module(self.kind).context(self.settings)
 
     @property

@@ -32,6 +32,7 @@ from stereoreel.analysis.order_lab.statistics import difference, mean
 from stereoreel.analysis.order_lab.tally import MEASURES
 from stereoreel.analysis.order_lab.verdict import EVEN, LIKELY, SURE, judge
 from stereoreel.cli.main import main
+from stereoreel.core.bars import Bars
 from stereoreel.core.clip import Clip, ClipInfo
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
@@ -99,6 +100,17 @@ def test_short_clips_have_fewer_places_and_short_shots_shorter_ones():
 def test_every_order_receives_exactly_its_frames(clip, host):
     part = part_of(clip, (12, 17))
     assert part.info.cuts == () and torch.equal(frames(part, host), sliding()[12:17])
+
+
+def test_a_film_with_bars_is_measured_too(host):
+    """Its Stereo has a third input, the text on the bars."""
+    pictures = sliding(4)
+    pictures[:, :12] = pictures[:, 36:] = 0
+    source = TensorSource(pictures, Fraction(25), cuts=False)
+    source.info = source.info.replace(bars=(Bars(0, 12, 12),))
+    orders = "extract, depth, stereo, encode; extract, upscale, depth, stereo, encode"
+    found = measure(Clip(source), settings(shots=1, frames=2, orders=orders), host)
+    assert len(found.figures["orders"]) == 2
 
 
 # Options

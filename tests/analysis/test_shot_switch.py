@@ -208,6 +208,9 @@ def test_the_advisor_names_the_switch_for_mixed_footage_only(clip, tensor_clip, 
     assert any("Shot Switch" in one for one in remarks(clip))
     for noise in (0, 1.0):
         assert not remarks(tensor_clip(scene(noise), cuts=CUTS))
+    pictures = scene(0)
+    even = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(1)) * 2.8 / 255
+    assert not remarks(tensor_clip(pictures + even, cuts=CUTS))  # excerpts on both sides of the limit
 
 
 @pytest.mark.parametrize(("change", "said"), [
@@ -353,11 +356,18 @@ def test_table_is_written_edited_and_obeyed_in_the_terminal(video, tmp_path, cap
         ["6", "noisy"],
     ]
     assert not (tmp_path / "out.mp4").exists()
+    assert main([*words, "--plan", "--unit", "27"]) == 0
+    units_found = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in units_found] == ["0", "6", "10", "18", "23"]
     plan.write_text("0;noisy\r\n10;clean\r\n")
+    assert main([*words, "--plan", "--unit", "27", "--shot-plan", str(plan)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
     assert main([*words, "--shot-plan", str(plan), "--keep-job", "--verify", "--unit", "8"]) == 0
     assert hashes(tmp_path / "out.mp4") == run(video, tmp_path / "r.mp4", graph(plan="0,noisy\n10,clean"))
     assert main([*words, "--shot-plan", str(plan), "--write-shot-plan", str(tmp_path / "p.csv")]) == 1
     assert "no stage had to find one" in capsys.readouterr().err
+    assert main(["film", "upscale_last", *words[2:], "--shot-plan", str(plan)]) == 1
+    assert "--shot-plan: this workflow has no Shot Switch. Leave the plan out" in capsys.readouterr().err
 
 
 def test_measured_file_is_not_overwritten(video, tmp_path, host):

@@ -60,6 +60,16 @@ def test_subtitles_are_found_stroke_by_stroke_over_a_moving_picture(script, kind
 
 
 @needs_font
+@pytest.mark.parametrize("first", [1, 2])
+def test_subtitle_that_appears_after_the_first_frame_is_no_logo(first):
+    frames, opacity = laid(moving(), [subtitle(WIDTH, HEIGHT, first=first)])
+    blocks = found(frames)
+    assert [len(one) for one in blocks] == [0] * first + [1] * (FRAMES - first)
+    shown = list(zip(blocks, opacity))[first:]
+    assert min(overlap(mask_of(one), truth.numpy() > 0.5) for one, truth in shown) >= 0.8
+
+
+@needs_font
 @pytest.mark.parametrize(("alpha", "move"), [(0.4, "sideways"), (0.5, "panning"), (0.6, "rising")])
 def test_half_transparent_logo_is_found_and_stays(alpha, move):
     background = moving() if move == "sideways" else text_scenes.moving(1, move, FRAMES)[0]
@@ -73,6 +83,11 @@ def test_half_transparent_logo_is_found_and_stays(alpha, move):
 @needs_font
 def test_still_camera_does_not_make_its_background_a_logo():
     assert not any(found(laid(still(), [logo(WIDTH, HEIGHT, 0.5)])[0]))
+
+
+@pytest.mark.parametrize("size", [(1, 64), (90, 1), (5, 1), (2, 2)])
+def test_smallest_frames_have_no_text(size):
+    assert not any(found(torch.rand(30, *size, 3, generator=torch.Generator().manual_seed(0))))
 
 
 @pytest.mark.parametrize("pan", [(0.12, 0.07), (0.7, 0.0)])

@@ -42,3 +42,19 @@ def test_depth_is_that_of_the_operations(monkeypatch, dtype, channels):
 def test_kernels_compile_for_a_gpu(name):
     constants, types = OF[name]
     assert compiled(KERNELS, name, constants, **types)
+
+
+@pytest.mark.parametrize("dtype, channels", [(torch.float16, 4), (torch.bfloat16, 3)])
+def test_the_trial_passes(monkeypatch, dtype, channels):
+    interpreted(monkeypatch, KERNELS)
+    monkeypatch.setattr(edge_snap, "TRIAL", 12)
+    assert edge_snap._trial(torch.device("cpu"), dtype, channels)
+
+
+@pytest.mark.parametrize(
+    "broken", [lambda depth, frame, large, *given: large.fill_(torch.nan), lambda *given: None]
+)
+def test_the_trial_finds_wrong_depth(monkeypatch, broken):
+    """Also none: depth that is only enlarged."""
+    monkeypatch.setattr(edge_snap, "choose_sides", broken)
+    assert not edge_snap._trial(torch.device("cpu"), torch.float32, 3)

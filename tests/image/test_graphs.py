@@ -56,13 +56,29 @@ def test_what_cannot_be_recorded_runs_as_it_is(device, monkeypatch, caplog):
     ]
 
 
-def test_without_memory_for_a_graph_the_caller_decides(device, monkeypatch):
-    def none(*given, **options):
+def test_without_memory_for_a_graph_this_shape_runs_as_it_is(device, monkeypatch):
+    """A graph needs memory of its own; without memory for the function itself the caller decides."""
+    tried, graph = [], torch.cuda.graph
+
+    def none_for_two(*given, **options):
+        tried.append(1)
+        if len(tried) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return graph(*given, **options)
+
+    monkeypatch.setattr(torch.cuda, "graph", none_for_two)
+    run = Graphs(double)
+    run(images(1))
+    assert [run(images(2)).shape[0] for _ in range(2)] == [2, 2]
+    assert len(tried) == 2 and not run.recorded  # whose memory is free again
+    run(images(1))
+    assert len(tried) == 3 and len(run.recorded) == 1
+
+    def full(batch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(torch.cuda, "graph", none)
     with pytest.raises(torch.OutOfMemoryError):
-        Graphs(double)(images(1))
+        Graphs(full)(images(1))
 
 
 def test_luma_of_a_gpu_is_that_of_a_processor():

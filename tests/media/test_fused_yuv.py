@@ -28,6 +28,19 @@ def test_planes_are_those_of_the_operations(monkeypatch, name, dtype, channels):
     assert float((ours != theirs).float().mean()) < 0.01
 
 
+@pytest.mark.parametrize("name", ["p010le", "yuv444p12le"])
+@pytest.mark.parametrize("dtype, channels", [(torch.float32, 1), (torch.bfloat16, 3)])
+def test_the_trial_passes(monkeypatch, name, dtype, channels):
+    interpreted(monkeypatch, KERNEL)
+    monkeypatch.setattr(yuv, "TRIAL", 8)
+    assert yuv._trial(torch.device("cpu"), dtype, channels, yuv.PlaneFormat.named(name))
+
+
+def test_the_trial_finds_wrong_planes(monkeypatch):
+    monkeypatch.setattr(yuv, "yuv_planes", lambda frame, values, *given: values.fill_(128))
+    assert not yuv._trial(torch.device("cpu"), torch.float16, 3, yuv.PlaneFormat.named("yuv420p"))
+
+
 @pytest.mark.parametrize("plane, joined, bits", [("*u8", False, 8), ("*i16", True, 10)])
 def test_the_kernel_compiles_for_a_gpu(plane, joined, bits):
     constants = {

@@ -26,6 +26,9 @@ PRESS = """() => { const node = app.graph._nodes.find(node => node.type === 'Ste
     node.widgets.find(one => one.name === 'stereoreel_plan').callback() }"""
 OFFERED = """() => app.graph._nodes.find(node => node.type === 'StereoReelComfort')
     .widgets.some(one => one.name === 'stereoreel_plan')"""
+WITHDRAWN = OFFERED.replace(
+    "one.name === 'stereoreel_plan'", "one.name === 'stereoreel_plan' && one.disabled"
+)
 PLAN = """() => app.graph._nodes.find(node => node.type === 'StereoReelStereo')
     .widgets.find(one => one.name === 'plan').value"""
 SHOWN = """() => document.querySelector('[data-node-id]') ? [...document.querySelectorAll('textarea')]
@@ -65,3 +68,8 @@ def test_the_found_plan_is_edited_in_stereo_pair_and_obeyed(page):
     run(page)
     assert said(page).startswith("Comfort score 100 of 100, safe")
     assert page.evaluate(PLAN).endswith("0,0.4,0.5\n")
+    page.evaluate(SET, {"plan": "", "strength": "by hand"})
+    run(page)  # which finds none: the button must not bring an earlier one
+    page.wait_for_function(WITHDRAWN, timeout=20_000)
+    page.evaluate(PRESS)
+    assert page.evaluate(PLAN) == ""

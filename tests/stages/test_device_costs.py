@@ -99,7 +99,7 @@ STAGES = {
     "rife": (interpolated, 45, 1, 4),
     "depth": (depth_of(depth_nets.TINY, edges="smooth"), 600, 11, 23),
     "video depth": (depth_of(depth_nets.TINY_VIDEO, edges="smooth"), 80, 11, 39),
-    "stereo": (pair, 113, 1, 2),
+    "stereo": (pair, 113, 1, 4),
     "stereo without kernels": (pair, 1130, 1, 2),
 }
 

@@ -19,6 +19,7 @@ FEWEST = 3000  # patches, or a tenth of all: fewer do not determine the componen
 NORMAL = 3.0902
 ROUNDS = 5
 MIXED = 0.15  # share of excerpts on either side of the limit from which footage is mixed
+APART = 1.5  # times the noise of the others that noisy excerpts of mixed footage have
 VISIBLE, STRONG = 1.5, 6.0  # levels
 
 
@@ -52,14 +53,7 @@ class Noise:
                     False,
                 )
             }
-        sigma, dirty = self.sigma, [one >= NOISY for one in self.found]
-        mixed = {}
-        if MIXED <= sum(dirty) / len(dirty) <= 1 - MIXED:
-            mixed["noisy_excerpts"] = Finding(
-                sum(dirty) / len(dirty),
-                "",
-                f"{sum(dirty)} of {len(dirty)} excerpts are noisy, the others not.",
-            )
+        sigma = self.sigma
         meaning = (
             "clean"
             if sigma < VISIBLE
@@ -73,8 +67,17 @@ class Noise:
                 "levels",
                 f"The noise has a standard deviation of {sigma:.1f} levels of 255: {meaning}.",
             ),
-            **mixed,
+            **self._mixed(),
         }
+
+    def _mixed(self) -> dict[str, Finding]:
+        """Return the share of noisy excerpts if the others are clearly cleaner, not all near the limit."""
+        clean, noisy = ([one for one in self.found if (one >= NOISY) is dirty] for dirty in (False, True))
+        share = len(noisy) / len(self.found)
+        if not MIXED <= share <= 1 - MIXED or np.median(noisy) < APART * np.median(clean):
+            return {}
+        said = f"{len(noisy)} of {len(self.found)} excerpts are noisy, the others not."
+        return {"noisy_excerpts": Finding(share, "", said)}
 
 
 def noise_level(frames: np.ndarray) -> float:

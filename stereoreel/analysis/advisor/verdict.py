@@ -32,8 +32,8 @@ FIELDS = (
     "deinterlace it first."
 )
 BY_SHOT = (
-    "Noisy and clean shots are mixed. Shot Switch (workflow by_shot) gives each the upscaler and the order "
-    "that suit it."
+    "Noisy and clean footage is mixed. If these are different shots, Shot Switch (workflow by_shot) gives "
+    "each the upscaler and the order that suit it."
 )
 
 

@@ -119,8 +119,8 @@ class Order:
             *(self._aligned(clip) for clip in (Clip(self.stereo, "right_holes"), *self.stereo.inputs)),
         ]
         with closing(pull(clips, host)) as chunks:
-            for pair, holes, frames, depth in chunks:
-                parallax = parallax_of(depth, frames)[..., None] * (width / given.width)
+            for pair, holes, frames, depth, *text in chunks:
+                parallax = parallax_of(depth, frames, *text)[..., None] * (width / given.width)
                 maps = [
                     _sized(part.float().cpu(), height, width, "bilinear")
                     for part in (holes, depth[..., :1], parallax)

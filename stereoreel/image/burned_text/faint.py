@@ -56,9 +56,11 @@ def logos(lumas: Sequence[np.ndarray], free: np.ndarray, side: int) -> list[tupl
     free = free.copy()
     found: list[tuple[float, Box, np.ndarray]] = []
     for least in LEVELS:  # what is fainter around a logo would join it
-        for box, part in blocks(np.where(kept >= least, kept, 0)):
-            if score := _shining_through(lumas, box, part, side):
-                found.append((score, box, part))
+        kept[kept < least] = 0
+        for window in corners(height, width):
+            for box, part in blocks(kept, window):
+                if score := _shining_through(lumas, box, part, side):
+                    found.append((score, box, part))
     best: list[tuple[Box, np.ndarray]] = []
     for _, box, part in sorted(found, key=lambda one: -one[0]):
         if free[window_of(box)].all():
@@ -70,6 +72,8 @@ def logos(lumas: Sequence[np.ndarray], free: np.ndarray, side: int) -> list[tupl
 def _steady(lumas: list[np.ndarray], side: int) -> np.ndarray:
     """Return the contrast of strokes, uint8 ``[h, w]``, whose edges point the same way in most frames."""
     mean = over_time(lumas)
+    if mean.size < FEWEST:
+        return np.zeros(mean.shape, np.uint8)
     contrast = np.maximum(*hats(mean, side))
     strokes = contrast >= LEVELS[0]
     if np.count_nonzero(strokes) < FEWEST:
@@ -107,6 +111,8 @@ def _shining_through(lumas: Sequence[np.ndarray], box: Box, part: np.ndarray, si
     away = spread(own, 3) == 0
     around, inside = (float(np.median(varies[which])) if which.any() else 0.0 for which in (away, own > 0))
     if around < LIVELY or not SHINES[0] * around <= inside <= SHINES[1] * around:
+        return 0.0
+    if min(share_seen(image, mean, own) for image in images) < SEEN:  # text that comes or goes meanwhile
         return 0.0
     moves = motions(images, own)
     if moves is None or max(np.hypot(*moves.T)) > STILL or _drift(moves) > DRIFT:

@@ -38,6 +38,7 @@ KEYS = 5  # key frames that text must stay for
 KEY_RATE = 6.5  # key frames a second, about
 LONGEST_STEP = 9  # frames between two of them
 THERE = 0.7  # of its strokes are there while a block is shown
+FAINT_EVERY = 2  # key frames: faint logos stay, and the search for them costs four times the rest
 NOISY = 12.0  # levels by which a still shot changes from key frame to key frame, at most
 LIKE = 1.3  # times the later change of its surroundings, at most, is that when text appears
 LETTERS = 5  # least parts of a block that appears in a still shot
@@ -126,7 +127,7 @@ class TextFinder:
             if moving.under(box) and self._stays(box, part, keys):
                 self._begin(box, part, keys)
                 fresh[window_of(box)] = 0
-        if moving.moving:
+        if moving.moving and keys[0].place % (FAINT_EVERY * self._step) == 0:
             self._search_faint(keys, moving)
         if self._before is not None:
             before = np.maximum(self._before.bright, self._before.dark)

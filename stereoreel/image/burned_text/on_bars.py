@@ -59,6 +59,11 @@ def bars_around(size: tuple[int, int], picture: tuple[int, int, int, int]) -> li
     return found
 
 
+def shortest(fps: Fraction | float) -> int:
+    """Return how many frames show a line that stays, at least."""
+    return 2 * key_step(fps)
+
+
 class Line:
     """The same strokes on one bar over some frames, and what the picture shows meanwhile."""
 
@@ -124,6 +129,7 @@ class BarTextFinder:
         self._lines: list[Line | None] = [None] * len(self._bars)
         self._shown: deque[list[Line]] = deque()
         self._ahead, self._step = lookahead(fps), key_step(fps)
+        self._shortest = shortest(fps)
 
     def add(self, luma: np.ndarray | None) -> None:
         """Take the next frame; None if its bars show nothing next to the picture."""
@@ -137,7 +143,7 @@ class BarTextFinder:
             for line in lines:
                 if line.boxes is None:
                     # what passes faster scrolls
-                    line.boxes = tuple(line.found()) if line.count >= 2 * self._step else ()
+                    line.boxes = tuple(line.found()) if line.count >= self._shortest else ()
             yield tuple(box for line in lines for box in line.boxes or ())
 
     def _followed(self, line: Line | None, bar: Bar, luma: np.ndarray | None) -> Line | None:

@@ -65,28 +65,39 @@ def window_of(box: Box) -> tuple[slice, slice]:
     return slice(box[1], box[3]), slice(box[0], box[2])
 
 
-def blocks(kept: np.ndarray) -> list[tuple[Box, np.ndarray]]:
-    """Return the boxes (left, top, right, bottom) of strokes that are set like text, and their contrast."""
+def blocks(kept: np.ndarray, within: tuple[slice, slice] | None = None) -> list[tuple[Box, np.ndarray]]:
+    """Return the boxes (left, top, right, bottom) of strokes that are set like text, and their contrast.
+
+    ``within`` is a window that holds all strokes; the default is the frame.
+    """
     import cv2
 
     height, width = kept.shape
-    set_ = (kept > 0).astype(np.uint8)
+    within = within or (slice(0, height), slice(0, width))
+    x, y, across, down = cv2.boundingRect((kept[within] > 0).astype(np.uint8))
+    if not across:
+        return []
     gap = max(3, round(GAP * width) | 1)
+    left, top = within[1].start + x, within[0].start + y
+    near = grown_window(window_of((left, top, left + across, top + down)), gap, kept.shape)
+    set_ = (kept[near] > 0).astype(np.uint8)
     joined = cv2.morphologyEx(set_, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     found = []
     for index in range(1, count):
-        left, top, wide, tall, _ = stats[index]
+        left, top, wide, tall, _ = (int(value) for value in stats[index])
+        inside = slice(top, top + tall), slice(left, left + wide)
+        left, top = left + near[1].start, top + near[0].start
         if not (LOW * height <= tall <= TALL * height and wide <= WIDE * width and wide >= LOW * height):
             continue
         if left == 0 or top == 0 or left + wide == width or top + tall == height:
             continue
         window = slice(top, top + tall), slice(left, left + wide)
-        part = np.where(labels[window] == index, kept[window], 0).astype(np.uint8)
+        part = np.where(labels[inside] == index, kept[window], 0).astype(np.uint8)
         inked = np.count_nonzero(part)
         if inked < FEWEST or not SPARSE <= inked / (wide * tall) <= DENSE:
             continue
-        found.append(((int(left), int(top), int(left + wide), int(top + tall)), part))
+        found.append(((left, top, left + wide, top + tall), part))
     return found
 
 

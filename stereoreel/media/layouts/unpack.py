@@ -62,9 +62,11 @@ class UnpackPairs(Weightless):
     """
 
     right_first: bool
-    context = (2, 2)
     places_bars = True
     label: str = "Unpack"
+
+    def context(self, clip: ClipInfo) -> tuple[int, int]:
+        return 2, 2
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
         return clip.replace(

@@ -66,8 +66,7 @@ class Burn(Weightless):
     def framewise(self) -> bool:  # type: ignore[override]
         return not self.reach
 
-    @property
-    def context(self) -> tuple[int, int]:
+    def context(self, clip: ClipInfo) -> tuple[int, int]:
         return 0, self.reach
 
     def files(self, host: Host) -> list[Path]:

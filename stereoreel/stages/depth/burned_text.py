@@ -173,7 +173,10 @@ class TextMask(Weightless):
 
     label: str = "Burned-in text"
     joint = False
-    context = (4, 24)  # frames before and after one
+
+    def context(self, frames: ClipInfo) -> tuple[int, int]:
+        """Return how many frames before and after one show its text to be text, even as it goes."""
+        return (lookahead(frames.fps),) * 2
 
     def describe(self, frames: ClipInfo) -> ClipInfo:
         return frames.replace(channels=1)

@@ -17,14 +17,10 @@ FLAT = 2e5  # square of a focal length in pixels: the scale of the turn's faint 
 
 
 class Camera(NamedTuple):
-    """Camera motion between two frames: unit ``travel`` (x right, y down, z forward), ``turn`` in radians.
-
-    ``misfit`` is in pixels.
-    """
+    """Camera motion between two frames: unit ``travel`` (x right, y down, z forward), ``turn`` in radians."""
 
     travel: np.ndarray
     turn: np.ndarray
-    misfit: float
 
 
 def pixel_rays(height: int, width: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -75,12 +71,12 @@ def fit_camera(motion: np.ndarray, trust: np.ndarray) -> Camera:
     arrows, which depth cannot explain. The sign of the travel is the one with more depth in front.
     """
     coarse, fine = (_sample(motion, trust, count) for count in (250, 900))
-    travel, turn, misfit = _best_travel(_half_sphere(), *coarse)
+    travel, turn = _best_travel(_half_sphere(), *coarse)
     for spread in (0.12, 0.04):
-        travel, turn, misfit = _best_travel(_around(travel, spread), *fine)
+        travel, turn = _best_travel(_around(travel, spread), *fine)
     flow, weight, basis, field = fine
     along = ((flow - basis @ turn) * field(travel)).sum(-1)
-    return Camera(travel if (weight * np.sign(along)).sum() >= 0 else -travel, turn, misfit)
+    return Camera(travel if (weight * np.sign(along)).sum() >= 0 else -travel, turn)
 
 
 def fit_turn(motion: np.ndarray, trust: np.ndarray) -> np.ndarray:
@@ -105,7 +101,7 @@ def unexplained(motion: np.ndarray, turn: np.ndarray) -> np.ndarray:
 def _sample(motion: np.ndarray, trust: np.ndarray, count: int):
     """Sample about ``count`` pixels: flow ``[N, 2]``, trust ``[N]``, turn basis ``[N, 2, 4]``, travel."""
     height, width = trust.shape
-    step = max(1, int(np.sqrt(height * width / count)))
+    step = max(1, min(height, width, int(np.sqrt(height * width / count))))
     x, y, focal = pixel_rays(height, width)
     cut = (slice(step // 2, None, step), slice(step // 2, None, step))
     x, y, flow, weight = (
@@ -133,8 +129,8 @@ def _around(travel: np.ndarray, spread: float) -> np.ndarray:
     return near / np.linalg.norm(near, axis=1, keepdims=True)
 
 
-def _best_travel(directions: np.ndarray, flow, weight, basis, field) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the direction of ``[D, 3]`` with the least flow across its arrows, its turn, and its misfit."""
+def _best_travel(directions: np.ndarray, flow, weight, basis, field) -> tuple[np.ndarray, np.ndarray]:
+    """Return the direction of ``[D, 3]`` with the least flow across its arrows, and its turn."""
     arrows = field(directions.T[:, :, None])  # [D, N, 2]
     lengths = length(arrows) + 1e-6
     across = -arrows[..., 1] / lengths, arrows[..., 0] / lengths
@@ -150,8 +146,7 @@ def _best_travel(directions: np.ndarray, flow, weight, basis, field) -> tuple[np
         error = np.abs(target - (turn.transpose(0, 2, 1) @ design)[:, 0])
         robust = weight / (1 + np.square(error / 0.3))
     winner = int((weight * error / (error + 0.5)).sum(1).argmin())
-    misfit = float((weight * np.minimum(error[winner], 3)).sum() / weight.sum())
-    return directions[winner], turn[winner, :, 0], misfit
+    return directions[winner], turn[winner, :, 0]
 
 
 def inverse_depth(

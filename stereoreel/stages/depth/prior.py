@@ -1,8 +1,8 @@
 """Guess depth from one frame's layout: low, central, set apart from the border is near; sky is far.
 
-So is what stands in the foreground by its colours, and to a small part what is warm rather than cold. The
-weights of these cues were fitted to pairs of points marked by hand; one that did not predict the pairs of
-clips it was not fitted to was left out.
+What stands in the foreground by its colours is near too, and, to a small part, what is red rather than green.
+The weights of these cues were fitted to pairs of points marked by hand. Cues that did not help on clips they
+were not fitted to were left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .edges import guided
 from .foreground import standing
 
 GRID = 64  # longer side of the images on which distances from the border are measured
-WARM = 40.0  # a of Lab that counts as 1
+RED = 40.0  # a of Lab, from green to red, that counts as 1
 STEADY = 0.002  # cost of a grid step without any change of colour
 NOISE = 0.02  # change of colour a grid step that costs nothing
 
@@ -23,7 +23,7 @@ NOISE = 0.02  # change of colour a grid step that costs nothing
 class Layout(NamedTuple):
     """Two guesses of nearness ``[H, W]``, about 0..1.
 
-    ``place`` has only what does not change with the colours of a thing that passes: motion is judged by it.
+    ``place`` leaves out the foreground's colours, which change when a thing passes: motion is judged by it.
     """
 
     nearness: np.ndarray
@@ -31,7 +31,7 @@ class Layout(NamedTuple):
 
 
 def layout(image: np.ndarray, near_ground: float) -> Layout:
-    """Guess nearness of ``image`` ``[H, W, 3]`` in 0..1.
+    """Guess nearness of ``image`` ``[H, W, 3]``, whose values are in 0..1.
 
     ``near_ground`` 0..1 weighs the height in the frame.
     """
@@ -53,8 +53,8 @@ def layout(image: np.ndarray, near_ground: float) -> Layout:
     color = lab(image)
     border, middle = apart(color), 1 - across**2
     guess = 0.77 * near_ground * down + 0.25 * middle + 0.27 * detail - 0.08 * sky
-    guess = guess - 0.14 * np.clip(1 - 4 * down, 0, 1)
-    coarse = 0.2 * border + 0.5 * standing(color) + 0.11 * color[..., 1] * (100 / WARM)
+    guess = guess - 0.28 * near_ground * np.clip(1 - 4 * down, 0, 1)
+    coarse = 0.2 * border + 0.5 * standing(color) + 0.11 * color[..., 1] * (100 / RED)
     fine, edge = (
         cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in (coarse, border)
     )

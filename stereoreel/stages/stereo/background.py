@@ -9,7 +9,7 @@ so it hardly moves when one of them does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
 from typing import NamedTuple
 
 import torch
@@ -52,9 +52,9 @@ def fill_background(eyes: list[Eye], height: int, divergence: float) -> None:
     together = height * (1 if on_cpu else max(1, BAND // (height * width)))
     parts = [eye.rows(start, start + together) for start in range(0, rows, together) for eye in eyes]
     if not on_cpu:
-        fill = fused.fill if fused.usable(eyes[0].picture) else fill_frames
         for part in parts:
-            fill(part, height, surface)
+            given = part, height, surface
+            fused.run(part.picture, partial(fused.fill, *given), partial(fill_frames, *given))
         return
     work = (compiled() if eyes[0].picture.dtype == torch.float32 else None) or fill_frames
     parallel_map(lambda part: work(part, height, surface), [part for part in parts if part.holes.any()])

@@ -15,8 +15,9 @@ from torch import Tensor
 from ...core.bars import Picture, scaled, shot_picture
 from ...core.clip import ClipInfo, Shot
 from ...core.transforms import Weightless
+from ...image.burned_text.finder import lookahead
 from ...image.burned_text.lumas import frame_luma, reduced_size
-from ...image.burned_text.on_bars import FEWEST, STANDS_OUT, BarTextFinder, bars_around
+from ...image.burned_text.on_bars import FEWEST, STANDS_OUT, BarTextFinder, bars_around, shortest
 from ...image.burned_text.strokes import Box
 
 REACH = 0.15  # of the frame's width: how far around text the picture bends
@@ -32,7 +33,10 @@ class BarText(Weightless):
 
     label: str = "Text on bars"
     joint = False
-    context = (4, 24)  # frames before and after one
+
+    def context(self, frames: ClipInfo) -> tuple[int, int]:
+        """Return how many frames before and after one show that its text stays, and what it covers."""
+        return shortest(frames.fps), lookahead(frames.fps)
 
     def describe(self, frames: ClipInfo) -> ClipInfo:
         return frames.replace(channels=1)

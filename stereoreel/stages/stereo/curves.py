@@ -101,7 +101,14 @@ class _Plot:
         self.far = min(LEAST * self.ends[1], *(degrees(one.far) for one in curves.moments))
 
     def x(self, frame: float) -> float:
-        return LEFT + frame / max(1, self.curves.info.frames - 1) * (self.right - LEFT)
+        """Return the place of a frame, or of one between two, by when it is shown."""
+        info, before = self.curves.info, math.floor(frame)
+        start, stop = (float(info.time(place)) for place in (before, before + 1))
+        return min(self.right, self._at(start + (frame - before) * (stop - start)))
+
+    def _at(self, seconds: float) -> float:
+        length = float(self.curves.info.time(self.curves.info.frames - 1))
+        return LEFT + seconds / max(length, 1e-9) * (self.right - LEFT)
 
     def y(self, degrees: float) -> float:
         return TOP + (self.near - degrees) / (self.near - self.far) * (self.bottom - TOP)
@@ -121,7 +128,7 @@ class _Plot:
         length = float(info.time(info.frames - 1))
         step = next((one for one in TIMES if length / one < TICKS), TIMES[-1])
         for number in range(math.floor(length / step) + 1):
-            place = LEFT + number * step / max(length, 1e-9) * (self.right - LEFT)
+            place = self._at(number * step)
             draw.line([(place, self.bottom), (place, self.bottom + TICK)], QUIET)
             anchor = "ra" if place > self.right - 2 * SIZE else "ma"
             draw.text((place, self.bottom + TICK + 4), _clock(number * step), QUIET, font, anchor)

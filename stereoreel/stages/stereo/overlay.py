@@ -91,7 +91,10 @@ class Overlay:
 
 
 class ComfortOverlay(Overlay):
-    """Overlays ``[T, H, W, 3]`` of Stereo's inputs and options; ``screen`` replaces that of the options."""
+    """Overlays ``[T, H, W, 3]`` of Stereo's inputs and options; ``screen`` replaces that of the options.
+
+    The third input, if any, is that of ``bar_text.BarText``.
+    """
 
     joint = False
 
@@ -100,14 +103,14 @@ class ComfortOverlay(Overlay):
         self.options, self.courses = options, Courses(options)
 
     def __call__(
-        self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
+        self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor], *text: Iterator[Tensor]
     ) -> Iterator[dict[str, Tensor]]:
         fps = float(shot.info.fps)
         options, course, wider = as_rendered(self.options, self.courses, shot)
         parallax_of, window = Parallax(options, fps, course, wider), FloatingWindow(fps)
         place = shot.start
-        for images, depths in zip(frames, depth):
-            parallax = parallax_of(depths.to(self.device), images)
+        for images, depths, *places in zip(frames, depth, *text):
+            parallax = parallax_of(depths.to(self.device), images, *places)
             bars = window(parallax) if self.options.floating_window else parallax.new_zeros(len(parallax), 2)
             yield {"clip": self.seen(images, parallax, bars, shot, place)}
             place += len(images)

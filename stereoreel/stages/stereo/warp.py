@@ -76,7 +76,7 @@ def move(eyes: list[Eye]) -> None:
     step = max(1, (CPU_BAND if on_cpu else BAND) // width)
     bands = [eye.rows(start, start + step) for start in range(0, height, step) for eye in eyes]
     if not on_cpu:
-        return fused.move(eyes) if fused.usable(image) else move_rows(bands, wait=False)
+        return fused.run(image, lambda: fused.move(eyes), lambda: move_rows(bands, wait=False))
     work = (compiled() if image.dtype == torch.float32 else None) or move_rows
     cores = min(torch.get_num_threads(), len(bands))
     parallel_map(

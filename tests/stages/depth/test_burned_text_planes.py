@@ -9,7 +9,9 @@ import torch
 
 from benchmarks.support import text_scenes
 from benchmarks.support.text_scenes import Exact, laid, subtitle
-from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.clip import ClipInfo, Shot, apply
+from stereoreel.core.excerpt import select_frames
+from stereoreel.core.pull import frames as pull_frames
 from stereoreel.image.burned_text.finder import lookahead
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
@@ -132,3 +134,13 @@ def test_mask_is_white_on_text():
     mask = torch.cat(list(TextMask()(Shot(0, INFO), iter(frames.split(5)))))[..., 0] > 0.5
     truth = opacity > 0.5
     assert (mask & truth).sum() / (mask | truth).sum() >= 0.8 and mask.shape == (FRAMES, HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("slower", [1, 2])
+def test_excerpt_shows_the_text_of_its_last_frame(slower, tensor_clip, host):
+    """The frames before it that show that it is text depend on the rate."""
+    images, opacity, _ = scene()
+    text = apply(TextMask(), tensor_clip(images.repeat_interleave(slower, 0), fps=25 * slower))["clip"]
+    seen = pull_frames(select_frames([text], [22 * slower - 1])[0], host)[0, ..., 0] > 0.5
+    truth = opacity[21] > 0.5
+    assert (seen & truth).sum() / (seen | truth).sum() >= 0.8

@@ -93,7 +93,7 @@ def test_the_sweep_moves_an_outline_to_where_pixels_agree():
         views[1].depth[None, None], 21, 1, 10, count_include_pad=False
     )[0, 0].numpy()  # fmt: skip
     flow = np.dstack([5.0 * exact, 0 * exact]).astype(np.float32)
-    sweep = Sweep(Motion(np.array([1.0, 0, 0]), np.zeros(4), 0.0), exact, np.ones_like(exact))
+    sweep = Sweep(Motion(np.array([1.0, 0, 0]), np.zeros(4)), exact, np.ones_like(exact))
     sides = [sweep.view(lumas[0], -flow), sweep.view(lumas[2], flow)]
     found, sure = sweep.refine(lumas[1], sides, blurred, (0.1, 0.9))
     inner = np.s_[8:-8, 8:-8]

@@ -9,10 +9,13 @@ from benchmarks.support import text_scenes
 from benchmarks.support.text_scenes import FINE, Overlay, laid, subtitle
 from stereoreel.core.bars import Bars
 from stereoreel.core.clip import Clip, apply
+from stereoreel.core.excerpt import select_frames
+from stereoreel.core.options import resolve
 from stereoreel.core.partition import excerpt, units
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.stages.stereo.bar_text import BarText
+from stereoreel.viewing import comfort
 from stereoreel.workflow import build
 from stereoreel.workflow.node_specs import BY_ID
 
@@ -134,6 +137,13 @@ def test_units_show_what_the_full_pull_shows(host):
     assert len(parts) == 2 and torch.equal(torch.cat([frames(part, host) for part in parts], 1), whole)
 
 
+def test_excerpt_holds_the_text_of_its_last_frame(host):
+    images, _, _ = film("letterbox")
+    text = apply(BarText(), clip_of(images, BARS["letterbox"]))["clip"]
+    seen = frames(select_frames([text], [LAST - 1])[0], host)
+    assert seen.any() and torch.equal(seen[0], frames(text, host)[LAST - 1])
+
+
 @pytest.mark.parametrize("what", ["no text", "in the bar", "in the picture", "scrolling"])
 def test_nothing_else_is_held(what, host):
     bars = BARS["letterbox"]
@@ -148,3 +158,27 @@ def test_nothing_else_is_held(what, host):
         y = {"no text": -1000.0, "in the bar": HEIGHT - 15.5, "in the picture": 110.0}[what]
         images, _ = laid(plain, [Overlay(line[1], line[0], (text.place[0], y))])
     assert not frames(apply(BarText(), clip_of(images, bars))["clip"], host).any()
+
+
+def test_comfort_counts_the_picture_around_text_as_it_is_rendered(host):
+    """It bends towards the screen there, so that not all of it is equally far."""
+    images, _, depth = film("letterbox")
+
+    def nearest(images):
+        pair = pair_of(
+            "letterbox",
+            images,
+            torch.zeros_like(depth),
+            divergence=4.0,
+            convergence_mode="fixed",
+            convergence=1.0,
+        )["clip"]
+        found = comfort.report(pair, resolve(comfort.OPTIONS, {"samples": 0}), host, "Comfort").figures
+        return [moment[-1] for moment in found["worst"]["moments"]]
+
+    shown, without = nearest(images), nearest(scene()[0])
+    assert without == pytest.approx([min(without)] * COUNT) and without[0] < 0
+    assert all(
+        (there > 0.9 * away) == (FIRST <= frame < LAST)
+        for frame, (there, away) in enumerate(zip(shown, without))
+    )

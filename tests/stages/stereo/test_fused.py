@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from stereoreel.image import fused as kernels
 from stereoreel.stages.stereo import fused
 from stereoreel.stages.stereo.background import fill_frames
 from stereoreel.stages.stereo.warp import Eye, move_rows
@@ -101,27 +100,27 @@ def test_kernels_compile_for_a_gpu(name):
     assert compiled(room, name, constants, 8 if name == "warp_row" else 4, **types)
 
 
-def test_a_trial_that_fails_is_explained_once(caplog):
-    kernels._tried.cache_clear()
-    with caplog.at_level("INFO", "stereoreel.image.fused"):
-        for _ in range(2):
-            assert not kernels._tried("Stereo", torch.device("cuda", 7), wrong)
-            assert not kernels._tried("Stereo", torch.device("cuda", 7), without_compiler)
-    wanted = "Stereo runs in PyTorch's operations, which are slower, because Triton's kernel "
-    assert caplog.messages == [
-        f"{wanted}gave other values.",
-        f"{wanted}failed (Failed to find C compiler).",
-    ]
-    kernels._tried.cache_clear()
+@pytest.mark.parametrize("width, channels, dtype", [(37, 3, torch.float16), (90, 1, torch.float32)])
+def test_the_trial_passes(monkeypatch, width, channels, dtype):
+    interpreted(monkeypatch, WARP)
+    interpreted(monkeypatch, FILL)
+    monkeypatch.setattr(fused, "TRIAL", 6)
+    assert fused._trial(torch.device("cpu"), dtype, width, channels)
 
 
-def wrong(device):
-    return False
+def test_the_trial_finds_what_is_no_number(monkeypatch):
+    interpreted(monkeypatch, WARP)
+    interpreted(monkeypatch, FILL)
+    monkeypatch.setattr(fused, "TRIAL", 6)
+    fill = fused.fill
 
+    def broken(eye, *given):
+        fill(eye, *given)
+        eye.picture[::2] = torch.nan
 
-def without_compiler(device):
-    raise RuntimeError("Failed to find C compiler.\nSet CC.")
+    monkeypatch.setattr(fused, "fill", broken)
+    assert not fused._trial(torch.device("cpu"), torch.float32, 37, 3)
 
 
 def test_a_processor_runs_no_kernels():
-    assert not fused.usable(torch.zeros(2, 2, 3))
+    assert not fused.STEREO.work(torch.device("cpu"), torch.float32, 2, 3)

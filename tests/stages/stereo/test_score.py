@@ -14,7 +14,7 @@ from stereoreel.core.options import resolve
 from stereoreel.core.transforms import Recut
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo.comfort import SCREENS, STRENGTHS, Screen
-from stereoreel.stages.stereo.curves import MIDDLE, Curves
+from stereoreel.stages.stereo.curves import CUT, LEFT, MIDDLE, RIGHT, Curves
 from stereoreel.stages.stereo.score import BORDERLINE, FIRM, SAFE, UNSAFE, Moment, Score, moment, score
 from stereoreel.viewing import comfort
 
@@ -194,3 +194,20 @@ def test_cuts_do_not_hide_the_curve(cuts):
 def test_times_are_rounded_to_whole_minutes():
     info = ClipInfo(64, 48, Fraction(25), 3000)
     assert Curves([], info, SCREENS["tv"]).caption(2999) == "2:00.0, frame 2999"
+
+
+def test_frames_of_a_varying_rate_stand_at_their_times():
+    """A cut after the first ten of twenty frames, when a quarter of the time is over."""
+    times = [Fraction(place) for place in range(10)] + [Fraction(10 + 3 * place) for place in range(10)]
+    info = ClipInfo(64, 48, Fraction(1), 20, cuts=(10,), times=tuple(times))
+    curves = Curves([Moment(number, -0.01, 0.01, 0.02, 0.0) for number in range(20)], info, TV)
+    seen = np.asarray(curves.draw(1400))
+    [column, _] = np.flatnonzero((seen == CUT).all(-1).sum(0) > 100)
+    assert column == pytest.approx(LEFT + 9.5 / 37 * (1400 - LEFT - RIGHT), abs=2)
+
+
+def test_the_last_shot_ends_with_the_plot_even_if_it_is_a_frame():
+    info = ClipInfo(64, 48, Fraction(25), 3, cuts=(1, 2))
+    curves = Curves([Moment(number, -0.01, 0.01, 0.02, 0.0) for number in range(3)], info, TV)
+    seen = np.asarray(curves.draw(1400))
+    assert (seen[:, 1400 - RIGHT + 3 :] == seen[0, 0]).all()
