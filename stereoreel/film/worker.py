@@ -142,9 +142,10 @@ def _refuse(name: str, plan: dict, host: Headless) -> None:
 
 
 def code(engine: Path = PACKAGE, models: Path | None = None) -> str:
-    """Return a hash of the engine and the model descriptions in these folders."""
+    """Return a hash of the engine, its own weights and the model descriptions in these folders."""
     state = hashlib.blake2b(digest_size=8)
-    for folder, pattern in ((engine, "**/*.py"), (models or data("models_config"), "*.yaml")):
+    models = models or data("models_config")
+    for folder, pattern in ((engine, "**/*.py"), (engine, "**/*.safetensors"), (models, "*.yaml")):
         for file in sorted(folder.glob(pattern)):
             state.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
     return state.hexdigest()

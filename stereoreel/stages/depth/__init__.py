@@ -34,8 +34,7 @@ class DepthOptions(ModelOptions):
     near_ground: float = option(
         0.5,
         "Weight of the assumption that lower in the frame is nearer if motion gives no depth: 0 none, 1 "
-        "full. Used by builtin only, which is a preview-quality guess from motion and layout, not a "
-        "trained model.",
+        "full. Used by builtin only, which is a preview-quality guess from motion and layout.",
         low=0.0,
         high=1.0,
         step=0.05,

@@ -24,13 +24,14 @@ from .prior import Layout, layout, surfaces
 from .sign import Decision
 from .windows import match
 
-IN_FRONT = 0.37  # nearness by which what moves on its own stands out
+IN_FRONT = 0.4  # nearness by which what moves on its own stands out
 GUESSED = 0.25  # pace of depth by layout alone, as a share of that from motion
 THIN, NARROW = 100, 43  # half the width of a thin, and of a narrow thing is at most this part of the frame's
 UPRIGHT = 6  # half the length over which it has one depth is this part of the frame's height
 BROKEN = 12  # half the longest gap in it, where nothing shows that it is near, is this part of that height
 APART = 0.1  # difference of nearness between two surfaces
-LEARNED = 0.8  # share of the learned prior in the layout prior
+LEARNED = 0.4  # share of the learned prior in the guess, beside that of the layout
+HELD = 0.85  # share of the guess that is carried along from the key frame before
 AHEAD = 5  # key frames whose evidence counts before the first depth
 
 
@@ -49,7 +50,7 @@ class ShotDepth:
         self._found: dict[int, Evidence] = {}
         self._links: dict[int, float] = {}
         self._layouts: dict[int, Layout] = {}
-        # depth, its weight, independent motion, and the last output, each [h, w]
+        # depth, its weight, independent motion, the guess and the last output, each [h, w]
         self._state: dict[str, np.ndarray] = {}
         # flow between the last two key frames, both ways, and from the last to the one after it
         self._forth = self._back = self._ahead = np.zeros((0, 0, 2), np.float32)
@@ -78,14 +79,17 @@ class ShotDepth:
             )  # it was the wrong way round
         alone = self.sure * evidence.astray + (1 - self.sure) * evidence.alone
         state = fuse(evidence._replace(alone=alone), carried, self._keep)
-        guess = surfaces(self._layout(index).nearness + IN_FRONT * state["alone"], color)
+        drawn, learned = self._layout(index).nearness, self._learned(color, self._near_ground)
+        guess = surfaces(drawn + LEARNED * (learned - drawn) + IN_FRONT * state["alone"], color)
+        if carried:
+            guess = guess + HELD * carried["valid"] * (carried["guess"] - guess)
         depth = complete(state["depth"], state["weight"], guess, color, self.sure)
         if carried:
             calm = 1 - (1 - self._calm) * (GUESSED + (1 - GUESSED) * self.sure)
             apart = APART * (2 - self.sure)
             calm = calm * carried["valid"] * falloff((depth - carried["shown"]) / apart)
             depth = calm * carried["shown"] + (1 - calm) * depth
-        self._state = {**state, "shown": depth}
+        self._state = {**state, "guess": guess, "shown": depth}
         self._forth = self._ahead
         if index + 1 < self._added:
             self._ahead = self._flow(index, index + 1)
@@ -134,9 +138,7 @@ class ShotDepth:
     def _layout(self, index: int) -> Layout:
         if index not in self._layouts:
             color = self._flows.pictures[index].color
-            drawn, learned = layout(color, self._near_ground), self._learned(color, self._near_ground)
-            mixed = drawn.nearness + LEARNED * (learned - drawn.nearness)
-            self._layouts[index] = drawn._replace(nearness=mixed)
+            self._layouts[index] = layout(color, self._near_ground)
         return self._layouts[index]
 
     def _link(self, index: int) -> float:
