@@ -294,13 +294,16 @@ class Scenes(Things):
         aim = eye + [self.u(-0.3, 0.3), self.u(-0.3, 0.12), 1]
         return eye, aim, self.u(30, 75), False
 
+    def furnished(self, s):
+        wide, deep = self.room(s)
+        for _ in range(self.random.integers(0, 4)):
+            self.furniture(s, self.u(-0.9, 0.9) * wide, self.u(1.5, deep - 0.3))
+
     def creature(self, s):
         """An animal or a toy from close by."""
         indoors = self.maybe(0.4)
         if indoors:
-            wide, deep = self.room(s)
-            for _ in range(self.random.integers(0, 4)):
-                self.furniture(s, self.u(-0.9, 0.9) * wide, self.u(1.5, deep - 0.3))
+            self.furnished(s)
         else:
             self.outdoors(s)
             for _ in range(self.random.integers(0, 4)):
@@ -322,9 +325,7 @@ class Scenes(Things):
     def table(self, s):
         indoors = self.maybe(0.7)
         if indoors:
-            wide, deep = self.room(s)
-            for _ in range(self.random.integers(0, 4)):
-                self.furniture(s, self.u(-0.9, 0.9) * wide, self.u(1.5, deep - 0.3))
+            self.furnished(s)
         else:
             self.outdoors(s)
         h, z = 0.75, self.u(0.6, 1.0)
