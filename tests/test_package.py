@@ -104,6 +104,7 @@ def test_wheel_contains_engine_models_and_workflows(wheel):
     wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "stereoreel").rglob("*.py")} | {
         "stereoreel/py.typed",
         "stereoreel/sample/sample.mp4",
+        "stereoreel/stages/depth/learned.safetensors",
     }
     for folder in ("models_config", "workflows", "subgraphs"):
         data = [path for path in (ROOT / folder).rglob("*") if path.suffix in (".yaml", ".json", ".jpg")]
