@@ -36,7 +36,8 @@ from stereoreel.core.clip import Clip, ClipInfo, Shot, Step, apply
 from stereoreel.core.picture_only import within_bars
 from stereoreel.core.pull import frames as pull_frames
 from stereoreel.core.tensor_source import TensorSource
-from stereoreel.image.bars import NO_BARS, BarFinder, profile
+from stereoreel.image.bar_sides import profile
+from stereoreel.image.bars import NO_BARS, BarFinder
 from stereoreel.media.read.decode import FileSource
 from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from .clip import ClipInfo
 from .options import shown
 
 FIRST = "shot"  # the title of the first column
 DIGITS = 15  # of a frame number
+
+T = TypeVar("T")
 
 
 class Row(NamedTuple):
@@ -28,11 +30,22 @@ class Row(NamedTuple):
         return int(first) if first.isdecimal() and len(first) <= DIGITS else None
 
 
-def rows_of(text: str) -> list[Row]:
-    """Return the lines of a table with their cells; a header and empty lines are skipped.
+def shots_of(text: str, shot: Callable[[Row], T]) -> tuple[T, ...]:
+    """Return what ``shot`` makes of each line of a table; a header and empty lines are skipped.
+
+    Lines begin with frame 0 and are in order. Raise ValueError, with the line, for anything that is no such
+    table; so does ``shot``, of a line without a frame number too.
+    """
+    rows = _rows(text)
+    shots = tuple(shot(row) for row in rows)
+    _check_order(rows)
+    return shots
+
+
+def _rows(text: str) -> list[Row]:
+    """Return the lines of a table with their cells.
 
     Semicolons or tabs may separate the cells, with decimal commas, as spreadsheets of many countries write.
-    Raise ValueError, with the line, for anything that is no CSV.
     """
     separator = next((one for one in ";\t" if one in text), ",")
     lines = enumerate(text.strip("\ufeff").splitlines(), 1)
@@ -51,8 +64,7 @@ def _cells(number: int, line: str, separator: str) -> list[str]:
     return [cell.strip().replace(",", ".") for cell in row]
 
 
-def check_order(rows: Sequence[Row]) -> None:
-    """Raise ValueError unless the rows, each with a frame number, begin with frame 0 and are in order."""
+def _check_order(rows: Sequence[Row]) -> None:
     starts = [row.start or 0 for row in rows]
     if starts and starts[0]:
         raise ValueError(

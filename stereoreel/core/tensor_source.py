@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..image.bars import BarFinder, profile, reaches_edges
+from ..image.bar_sides import profile, reaches_edges
+from ..image.bars import BarFinder
 from ..image.cut_detection import thumbnail
 from ..image.dissolve_detection import find_shots
 from ..image.host_copy import upload

@@ -8,7 +8,8 @@ from stereoreel.core.bars import Bars
 from stereoreel.core.clip import Clip
 from stereoreel.core.options import resolve
 from stereoreel.core.tensor_source import TensorSource
-from stereoreel.image.bars import NO_BARS, BarFinder, Margins, profile
+from stereoreel.image.bar_sides import profile
+from stereoreel.image.bars import NO_BARS, BarFinder, Margins
 from stereoreel.media.extract_options import ExtractOptions
 from stereoreel.media.open import from_clip
 from tests.support.letterbox import Barred, barred

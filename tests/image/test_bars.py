@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stereoreel.image.bars import NO_BARS, BarFinder, Margins, profile
+from stereoreel.image.bar_sides import profile
+from stereoreel.image.bars import NO_BARS, BarFinder, Margins
 from tests.support.letterbox import RATIOS, Barred, barred, margins_of, moving_scene, safe
 
 WIDTH, HEIGHT = 320, 180

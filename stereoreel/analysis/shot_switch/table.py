@@ -8,7 +8,7 @@ from io import StringIO
 from typing import NamedTuple
 
 from ...core.options import shown
-from ...core.shot_rows import FIRST, Row, check_order, rows_of
+from ...core.shot_rows import FIRST, Row, shots_of
 
 VERDICTS = ("noisy", "clean")  # in the order of the inputs
 COLUMNS = (FIRST, "verdict", "noise", "blockiness")
@@ -35,14 +35,8 @@ def written(shots: Iterable[Judged]) -> str:
 
 
 def parsed(text: str) -> tuple[Judged, ...]:
-    """Return the shots of a table, as ``rows_of`` reads it, without what was measured.
-
-    Raise ValueError, with the line, for anything that is no such table.
-    """
-    rows = rows_of(text)
-    shots = tuple(_shot(row) for row in rows)
-    check_order(rows)
-    return shots
+    """Return the shots of a table, as ``shots_of`` reads it, without what was measured."""
+    return shots_of(text, _shot)
 
 
 def _shot(row: Row) -> Judged:

@@ -13,7 +13,8 @@ from av.video.reformatter import VideoReformatter
 
 from ...core import cancel
 from ...core.bars import Bars, of_shots
-from ...image.bars import BarFinder, Margins, Profile, profile, scaled_picture
+from ...image.bar_sides import Profile, profile
+from ...image.bars import BarFinder, Margins, scaled_picture
 from ...image.cut_detection import LONG_SIDE
 from ...image.dissolve_detection import ShotDetector
 from .. import colour

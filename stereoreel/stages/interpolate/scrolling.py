@@ -56,17 +56,20 @@ def speeds(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> list[tu
         better = near & (cv2.subtract(missed, cv2.absdiff(first, moved)) >= CLEARLY)
         if np.count_nonzero(better) < max(FEWEST, MOST * lost) or _parts(better) < WIDE:
             continue
-        speed = _refined(
-            first, second, cv2.dilate(better.astype(np.uint8), np.ones((3, 3), np.uint8)), (x, y)
-        )
-        if speed is None:
-            continue
-        axis = int(abs(speed[0]) < abs(speed[1]))
-        if abs(speed[1 - axis]) <= ASIDE:
-            speed = speed * np.array([width / size[0], height / size[1]])
-            speed[1 - axis] = 0.0
-            found.append((float(speed[0]), float(speed[1])))
+        grown = cv2.dilate(better.astype(np.uint8), np.ones((3, 3), np.uint8))
+        if (speed := _along_one_axis(_refined(first, second, grown, (x, y)))) is not None:
+            found.append((speed[0] * (width / size[0]), speed[1] * (height / size[1])))
     return found
+
+
+def _along_one_axis(speed: np.ndarray | None) -> tuple[float, float] | None:
+    """Return a speed without the little that it has across; None if it has more, or is None."""
+    if speed is None:
+        return None
+    x, y = map(float, speed)
+    if min(abs(x), abs(y)) > ASIDE:
+        return None
+    return (0.0, y) if abs(x) < abs(y) else (x, 0.0)
 
 
 def _scrolls(motion: tuple[int, int], size: tuple[int, int]) -> bool:

@@ -101,9 +101,7 @@ def still_pixels(
         seeds &= by_flow > EQUAL  # what the flow explains needs no layer
     if not _evident(seeds, first, second, mean):
         return None
-    grown = seeds.astype(np.uint8)
-    for _ in range(3):  # into the inside of letters
-        grown = np.where(equal, cv2.dilate(grown, np.ones((3, 3), np.uint8)), 0).astype(np.uint8)
+    grown = _letters(seeds, equal)
     better = BETTER if scrolls else MUCH_BETTER
     grown[cv2.blur(apart.astype(np.float32), (SQUARE, SQUARE)) >= better * by_flow] = 0
     if np.count_nonzero(grown) < FEWEST:
@@ -113,6 +111,16 @@ def still_pixels(
     return (
         part if size == (width, height) else cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)
     )
+
+
+def _letters(seeds: np.ndarray, equal: np.ndarray) -> np.ndarray:
+    """Return the seeds ``[H, W]``, grown into the inside of letters, where frames are equal; uint8."""
+    import cv2
+
+    grown = seeds.astype(np.uint8)
+    for _ in range(3):
+        grown = np.where(equal, cv2.dilate(grown, np.ones((3, 3), np.uint8)), 0).astype(np.uint8)
+    return grown
 
 
 def _evident(seeds: np.ndarray, first: np.ndarray, second: np.ndarray, mean: np.ndarray) -> bool:

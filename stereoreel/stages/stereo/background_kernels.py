@@ -30,6 +30,32 @@ def _place(column, width: tl.constexpr, left: tl.constexpr):
 
 
 @triton.jit
+def _pixel(cell, part, width: tl.constexpr, left: tl.constexpr):
+    """Return the column of one of the four pixels of a cell; the last one repeats."""
+    return _place(tl.minimum(4 * cell + part, width - 1), width, left)
+
+
+@triton.jit
+def _part(frame, row, column, part, height: tl.constexpr, width: tl.constexpr):
+    """Return where one of the four cells is that a larger one has; the last rows and columns repeat."""
+    down = tl.minimum(2 * row + part // 2, height - 1)
+    return (frame * height + down) * width + tl.minimum(2 * column + part % 2, width - 1)
+
+
+@triton.jit
+def _around(frame, row, column, part, rows: tl.constexpr, columns: tl.constexpr):
+    """Return where one of the four larger cells around a cell is, and its share by distance.
+
+    In each direction the distances of the two are a quarter and three quarters.
+    """
+    down = tl.minimum(tl.maximum((row + 1) // 2 - 1 + part // 2, 0), rows - 1)
+    across = tl.minimum(tl.maximum((column + 1) // 2 - 1 + part % 2, 0), columns - 1)
+    tall = tl.where(row % 2 != part // 2, 0.75, 0.25)
+    wide = tl.where(column % 2 != part % 2, 0.75, 0.25)
+    return (frame * rows + down) * columns + across, tall * wide
+
+
+@triton.jit
 def first_level(
     picture,
     holes,
@@ -52,12 +78,12 @@ def first_level(
     inside = cell < cells
     farthest = tl.full([block], float("inf"), tl.float32)
     for part in tl.static_range(0, 4):
-        place = _place(tl.minimum(4 * cell + part, width - 1), width, left)
+        place = _pixel(cell, part, width, left)
         _, depth = _nearness(source, parallax, row, place, width, inside)
         farthest = tl.minimum(farthest, depth)
     total, mean = tl.full([block], 0.0, tl.float32), tl.full([block], 0.0, tl.float32)
     for part in tl.static_range(0, 4):
-        place = _place(tl.minimum(4 * cell + part, width - 1), width, left)
+        place = _pixel(cell, part, width, left)
         _, depth = _nearness(source, parallax, row, place, width, inside)
         hole = tl.load(holes + row * width + place, mask=inside, other=0.0) > 0
         share = tl.where(hole, trace, 1.0) * _farness(depth, farthest, surface)
@@ -69,7 +95,7 @@ def first_level(
     for channel in tl.static_range(0, channels):
         mixed = tl.full([block], 0.0, tl.float32)
         for part in tl.static_range(0, 4):
-            place = _place(tl.minimum(4 * cell + part, width - 1), width, left)
+            place = _pixel(cell, part, width, left)
             _, depth = _nearness(source, parallax, row, place, width, inside)
             at = row * width + place
             hole = tl.load(holes + at, mask=inside, other=0.0) > 0
@@ -102,13 +128,11 @@ def larger(
     frame, row = line // rows, line % rows
     farthest = tl.full([block], float("inf"), tl.float32)
     for part in tl.static_range(0, 4):
-        down = tl.minimum(2 * row + part // 2, height - 1)
-        at = (frame * height + down) * width + tl.minimum(2 * column + part % 2, width - 1)
+        at = _part(frame, row, column, part, height, width)
         farthest = tl.minimum(farthest, tl.load(near + at, mask=inside, other=0.0))
     total, mean = tl.full([block], 0.0, tl.float32), tl.full([block], 0.0, tl.float32)
     for part in tl.static_range(0, 4):
-        down = tl.minimum(2 * row + part // 2, height - 1)
-        at = (frame * height + down) * width + tl.minimum(2 * column + part % 2, width - 1)
+        at = _part(frame, row, column, part, height, width)
         depth = tl.load(near + at, mask=inside, other=0.0)
         share = tl.load(weight + at, mask=inside, other=1.0) * _farness(depth, farthest, surface)
         total += share
@@ -119,8 +143,7 @@ def larger(
     for channel in tl.static_range(0, channels):
         mixed = tl.full([block], 0.0, tl.float32)
         for part in tl.static_range(0, 4):
-            down = tl.minimum(2 * row + part // 2, height - 1)
-            at = (frame * height + down) * width + tl.minimum(2 * column + part % 2, width - 1)
+            at = _part(frame, row, column, part, height, width)
             depth = tl.load(near + at, mask=inside, other=0.0)
             share = tl.load(weight + at, mask=inside, other=1.0) * _farness(depth, farthest, surface)
             shade = tl.load(color + at * channels + channel, mask=inside, other=0.0)
@@ -148,36 +171,23 @@ def smaller(
     at = line * width + column
     own_weight = tl.load(weight + at, mask=column < width, other=1.0)
     open_ = (column < width) & (own_weight < 1)
-    # the two cells around: their distances are a quarter and three quarters
-    up, left = (row + 1) // 2 - 1, (column + 1) // 2 - 1
-    low, right = tl.where(row % 2 == 0, 0.75, 0.25), tl.where(column % 2 == 0, 0.75, 0.25)
     farthest = tl.full([block], float("inf"), tl.float32)
     for part in tl.static_range(0, 4):
-        down = tl.minimum(tl.maximum(up + part // 2, 0), rows - 1)
-        across = tl.minimum(tl.maximum(left + part % 2, 0), columns - 1)
-        depth = tl.load(coarse_near + (frame * rows + down) * columns + across, mask=open_, other=0.0)
-        farthest = tl.minimum(farthest, depth)
+        cell, _ = _around(frame, row, column, part, rows, columns)
+        farthest = tl.minimum(farthest, tl.load(coarse_near + cell, mask=open_, other=0.0))
     total = tl.full([block], 0.0, tl.float32)
     for part in tl.static_range(0, 4):
-        down = tl.minimum(tl.maximum(up + part // 2, 0), rows - 1)
-        across = tl.minimum(tl.maximum(left + part % 2, 0), columns - 1)
-        depth = tl.load(coarse_near + (frame * rows + down) * columns + across, mask=open_, other=0.0)
-        tall = low if part // 2 == 1 else 1 - low
-        wide = right if part % 2 == 1 else 1 - right
-        total += _farness(depth, farthest, surface) * (tall * wide)
+        cell, close = _around(frame, row, column, part, rows, columns)
+        depth = tl.load(coarse_near + cell, mask=open_, other=0.0)
+        total += _farness(depth, farthest, surface) * close
     for channel in tl.static_range(0, channels):
         found = tl.full([block], 0.0, tl.float32)
         for part in tl.static_range(0, 4):
-            down = tl.minimum(tl.maximum(up + part // 2, 0), rows - 1)
-            across = tl.minimum(tl.maximum(left + part % 2, 0), columns - 1)
-            cell = (frame * rows + down) * columns + across
+            cell, close = _around(frame, row, column, part, rows, columns)
             depth = tl.load(coarse_near + cell, mask=open_, other=0.0)
-            tall = low if part // 2 == 1 else 1 - low
-            wide = right if part % 2 == 1 else 1 - right
-            share = _farness(depth, farthest, surface) * (tall * wide)
-            found += tl.load(coarse_color + cell * channels + channel, mask=open_, other=0.0) * (
-                share / total
-            )
+            share = _farness(depth, farthest, surface) * close
+            shade = tl.load(coarse_color + cell * channels + channel, mask=open_, other=0.0)
+            found += shade * (share / total)
         own = tl.load(color + at * channels + channel, mask=open_, other=0.0)
         tl.store(color + at * channels + channel, found + own_weight * (own - found), mask=open_)
 

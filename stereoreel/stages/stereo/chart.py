@@ -56,16 +56,7 @@ def page(
         paper.image(curves.draw(WIDTH, [one.frame for one in worst]))
         paper.legend(curves.legend())
     paper.write("The least comfortable moments", HEADING, ACCENT)
-    paper.legend(
-        [
-            ("in front of the screen", _mixed(FRONT, FAINT)),
-            ("too far in front", _mixed(FRONT, STRONG)),
-            ("behind the screen", _mixed(BEHIND, FAINT)),
-            ("too far behind", _mixed(BEHIND, STRONG)),
-            ("grey: at the screen", _mixed(FRONT, 0)),
-            ("side border: cuts off an object in front", _color(BORDER)),
-        ]
-    )
+    paper.legend(_legend())
     first, *others = worst
     paper.image(to_image(first.picture))
     paper.write(f"1: {curves.caption(first.frame)}", TEXT, QUIET)
@@ -75,6 +66,18 @@ def page(
     paper.write("How much of the picture is how far from the screen", HEADING, ACCENT)
     paper.image(_histogram(tally))
     return paper.finished()
+
+
+def _legend() -> list[tuple[str, tuple[int, int, int]]]:
+    """Return what the overlay's colours mean."""
+    return [
+        ("in front of the screen", _mixed(FRONT, FAINT)),
+        ("too far in front", _mixed(FRONT, STRONG)),
+        ("behind the screen", _mixed(BEHIND, FAINT)),
+        ("too far behind", _mixed(BEHIND, STRONG)),
+        ("grey: at the screen", _mixed(FRONT, 0)),
+        ("side border: cuts off an object in front", _color(BORDER)),
+    ]
 
 
 def _mixed(color: tuple[float, float, float], share: float) -> tuple[int, int, int]:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ...core.clip import Shot
 from ...core.options import shown
-from ...core.shot_rows import FIRST, Row, check_order, rows_of
+from ...core.shot_rows import FIRST, Row, shots_of
 
 # percent of the width: more than the option divergence allows, because limits apply and flat shots need it
 STRONGEST = 40.0
@@ -63,14 +63,8 @@ def _numbers(setting: Setting) -> tuple[str, str]:
 
 
 def parsed(text: str) -> tuple[PlannedShot, ...]:
-    """Return the shots of a table, as ``rows_of`` reads it, none of an empty one.
-
-    Raise ValueError, with the line, for anything that is no such table.
-    """
-    rows = rows_of(text)
-    shots = tuple(_shot(row) for row in rows)
-    check_order(rows)
-    return shots
+    """Return the shots of a table, as ``shots_of`` reads it, none of an empty one."""
+    return shots_of(text, _shot)
 
 
 def _shot(row: Row) -> PlannedShot:
