@@ -11,7 +11,7 @@ from ..core.options import options_of, resolve
 from ..core.output_names import refuse_harm
 from ..media.write.render import free_path
 from ..models.headless import Headless
-from .paths import OUTPUT
+from .paths import OUTPUT, source
 from .reports import print_report
 
 
@@ -22,7 +22,9 @@ def declare(commands) -> None:
         help="measure a clip and recommend a workflow; without a clip, recommend an upscaler for this "
         "machine",
     )
-    parser.add_argument("clip", type=Path, nargs="?", help="a video; only a few excerpts of it are decoded")
+    parser.add_argument(
+        "clip", type=source, nargs="?", help="a video, or 'sample'; only a few excerpts of it are decoded"
+    )
     parser.add_argument(
         "--output",
         type=Path,

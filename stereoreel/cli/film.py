@@ -193,7 +193,7 @@ class _Prepared(NamedTuple):
 def _prepared(graph: workflow.Graph, options, label: str) -> _Prepared:
     """Return a film that is checked, and searched for cuts unless it is complete."""
     from ..film import FilmSettings, cuts, job_folder
-    from ..film.job import check_root, is_job
+    from ..film.job_root import check_root, is_job
 
     job = options.job or job_folder(options.output)
     targets, frames = _complete(graph, options)
@@ -322,7 +322,7 @@ def _owns(graph: workflow.Graph, options) -> bool:
     from ..film import job_folder
     from ..film.finished import finished
     from ..film.identity import described
-    from ..film.job import sources_of
+    from ..film.job_root import sources_of
 
     if os.path.realpath(options.input) in sources_of(options.job or job_folder(options.output)):
         return True

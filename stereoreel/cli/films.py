@@ -18,6 +18,7 @@ from ..core.options import one_line
 from ..core.output_names import refuse_harm
 from ..core.system_errors import DISK_FULL, plain_error
 from ..media.paths import check_name
+from .paths import source
 from .warned import print_above
 
 if TYPE_CHECKING:
@@ -70,11 +71,11 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the films."""
     parser.add_argument(
         "--input",
-        type=Path,
+        type=source,
         nargs="+",
         default=[],
-        help="the video that Extract opens; or several, a folder, or a pattern such as 'clips/**/*.mp4': "
-        "each film is then written into the folder --output, under its own name",
+        help="the video that Extract opens, or 'sample'; or several, a folder, or a pattern such as "
+        "'clips/**/*.mp4': each film is then written into the folder --output, under its own name",
     )
 
 

@@ -18,7 +18,7 @@ from ..core.output_names import refuse_harm
 from ..media.write.render import free_path
 from ..models.headless import Headless
 from ..viewing.report import Report
-from .paths import OUTPUT
+from .paths import OUTPUT, source
 from .progress import FrameBar
 from .reports import print_report
 
@@ -30,7 +30,9 @@ def declare(commands) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "orders", help="compare orders of stages on a clip and recommend one"
     )
-    parser.add_argument("clip", type=Path, help="a video; only a few excerpts of it are processed")
+    parser.add_argument(
+        "clip", type=source, help="a video, or 'sample'; only a few excerpts of it are processed"
+    )
     parser.add_argument(
         "--output",
         type=Path,

@@ -33,6 +33,11 @@ def find_video(name: str, given: Path | None) -> Path:
     return FILE if name == SAMPLE else Path(name)
 
 
+def source(text: str) -> Path:
+    """Return the video that an argument names; ``sample`` is the pack's, unless a file has that name."""
+    return FILE if text == SAMPLE and not Path(text).exists() else Path(text)
+
+
 def output_files(jobs: Sequence[Output[EncodeOptions]], options) -> list[Path]:
     """Return the file that each Encode node writes; raise like ``refuse_harm`` if a file would be harmed."""
     from ..media.write.options import extension

@@ -21,7 +21,7 @@ from ..media.folder import SUFFIXES, Problem, base_of, files_of, is_pattern, nat
 from ..media.paths import LONGEST_NAME, shortened
 from ..media.read.container import open_media
 from .finished import CLAIM
-from .job import IDENTITY, is_job
+from .job_root import IDENTITY, is_job
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -15,7 +15,7 @@ from ..core.files import save_text
 from ..media.read.cuts import Shots, fact
 from ..media.read.decode import FileSource
 from ..media.read.probe import fingerprint
-from .job import CUTS, prepare, read_json
+from .job_root import CUTS, alone, prepare, read_json
 
 
 def found(clips: Iterable[Clip]) -> list[list]:
@@ -54,7 +54,8 @@ def read(job: Path, files: FileCache) -> None:
 def write(job: Path, clips: Iterable[Clip]) -> None:
     """Store the cuts for the next run."""
     prepare(job)
-    save_text(job / CUTS, json.dumps(found(clips)), replace=True)
+    with alone(job):
+        save_text(job / CUTS, json.dumps(found(clips)), replace=True)
 
 
 def _plausible(one) -> bool:

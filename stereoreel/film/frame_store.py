@@ -31,7 +31,7 @@ from ..core.options import Options
 from ..media.paths import confine_prefix
 from ..media.read.container import open_media
 from .identity import described, digest
-from .job import read_json
+from .job_root import read_json
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,17 +25,21 @@ from ..core.lock import SAFELY, Lock
 from ..core.partition import Unit
 from ..core.system_errors import plain_errors
 from .identity import differences, digest
+from .job_root import (
+    IDENTITY,
+    OF_FOUND,
+    OF_MARK,
+    digest_of,
+    jobs,
+    prepare,
+    read_json,
+    remove,
+    remove_files,
+)
 
 FORMAT = 1
-MARK, CUTS, PLANS = "stereoreel-job.txt", "cuts.json", "plans.json"
-MARKED = (
-    "StereoReel keeps the finished units of a film here until it is complete. "
-    "Delete the folder to begin again.\n"
-)
-OF_MARK, OF_CUTS, OF_PLANS = (rf"{re.escape(name)}({PART})?" for name in (MARK, CUTS, PLANS))
-OF_FOUND = f"{OF_CUTS}|{OF_PLANS}"
-IDENTITY = r"[0-9a-f]{12}"
 OWN = rf"(job\.json|journal\.txt|token)({PART})?"  # of one identity
+OWN_PART = rf"(job\.json|token){PART}"
 OF_UNIT = rf"\d{{5,}}\.(json|\d+\.nut)({PART})?"
 OF_WORKER = r"unit-\w{8}"  # the folder of a unit that a worker is computing
 
@@ -76,7 +80,7 @@ class Job:
     def __enter__(self) -> Job:
         prepare(self.root)
         known = self.folder.is_dir()
-        others = [] if known else list(_others(self.root))
+        others = [] if known else list(jobs(self.root))
         for folder in (self.folder, self.place):
             if folder.is_symlink():
                 raise FileExistsError(
@@ -84,6 +88,7 @@ class Job:
                 )
         with ExitStack() as undo:
             undo.enter_context(self._lock)
+            remove_files(self.folder, OWN_PART)
             if (self.folder / "job.json").is_file():
                 self._continue()
             else:
@@ -96,11 +101,11 @@ class Job:
             self._empty()
         self._lock.__exit__(*error)
         if self._over:
-            _remove(self.folder, "")
-            if not any(_others(self.root)):
-                _remove(self.root, OF_FOUND)
+            remove(self.folder, "")
+            if not any(jobs(self.root)):
+                remove(self.root, OF_FOUND)
             if not any(re.fullmatch(f"{IDENTITY}|{OF_FOUND}", path.name) for path in self.root.glob("*")):
-                _remove(self.root, OF_MARK)
+                remove(self.root, OF_MARK)
 
     @property
     def place(self) -> Path:
@@ -197,7 +202,7 @@ class Job:
             raise ValueError(
                 f"{self.folder} was made by another version of StereoReel. Delete it to begin again."
             )
-        same = _digest(facts.get("identity")) == self.name
+        same = digest_of(facts.get("identity")) == self.name
         return facts if same and _tile(facts.get("units"), self.units[-1].stop) else None
 
     def _checked(self, number: int) -> UnitRecord | None:
@@ -221,7 +226,7 @@ class Job:
         }
         for path in self.place.iterdir():
             if re.fullmatch(OF_WORKER, path.name) and path.is_dir() and not path.is_symlink():
-                _remove(path, OF_UNIT)
+                remove(path, OF_UNIT)
             elif path.name not in kept and re.fullmatch(OF_UNIT, path.name) and not path.is_dir():
                 path.unlink()
 
@@ -229,66 +234,14 @@ class Job:
         """Remove every file of this job except its lock, and folders that become empty."""
         for path in self.place.glob("unit-*"):
             if re.fullmatch(OF_WORKER, path.name) and not path.is_symlink():
-                _remove(path, OF_UNIT)
-        _remove(self.place, OF_UNIT)
-        _remove(self.folder, OWN)
+                remove(path, OF_UNIT)
+        remove(self.place, OF_UNIT)
+        remove(self.folder, OWN)
 
 
 def segment_name(number: int, place: int) -> str:
     """Return the name of a unit's segment of the film's file number ``place``."""
     return f"{number:05}.{place}.nut"
-
-
-def check_root(root: Path) -> None:
-    """Raise NotADirectoryError if ``root`` is a file, FileExistsError if it holds other files and no job."""
-    if not os.path.lexists(root):
-        return
-    if not root.is_dir():
-        raise NotADirectoryError(f"{root} is a file, but a job needs a folder. Choose another --job.")
-    with plain_errors(root):
-        names = [path.name for path in root.iterdir()]
-    if not all(re.fullmatch(OF_MARK, name) for name in names) and not is_job(root):
-        raise FileExistsError(
-            f"{root} is not empty and holds no job of StereoReel. Choose an empty or a new folder for --job."
-        )
-
-
-def prepare(root: Path) -> None:
-    """Make a folder for jobs; raise what ``check_root`` does."""
-    check_root(root)
-    with plain_errors(root):
-        root.mkdir(parents=True, exist_ok=True)
-    if not (root / MARK).is_file():
-        save_text(root / MARK, MARKED, replace=True)
-
-
-def is_job(root: Path) -> bool:
-    """Whether StereoReel made a folder: by its mark or, from versions without marks, by its jobs' names."""
-    return (root / MARK).is_file() or any(
-        re.fullmatch(IDENTITY, path.parent.name) for path in root.glob("*/job.json")
-    )
-
-
-def sources_of(root: Path) -> set[str]:
-    """Return the real paths of the videos that the jobs in a folder read."""
-    made = [one for job in _others(root) for one in job["identity"]["made"]]
-    return {one["path"] for one in made if "path" in one}
-
-
-def read_json(path: Path):
-    """Return the content of a JSON file; None if it is not valid JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _digest(identity) -> str | None:
-    """Return the digest of an identity read from a file; None if it is invalid."""
-    try:
-        return digest(identity)
-    except (TypeError, KeyError, AttributeError):
-        return None
 
 
 def _tile(units, frames: int) -> bool:
@@ -338,27 +291,5 @@ def _made(facts, unit: Unit, wanted: list[str], clips: int) -> UnitRecord | None
     return result._replace(costs=spent, seconds=seconds) if right and known and whole else None
 
 
-def _remove(folder: Path, pattern: str) -> None:
-    """Remove a folder's files with matching names, and the folder if it is empty then; ignore failures."""
-    for path in list(folder.iterdir()) if folder.is_dir() else ():
-        if re.fullmatch(pattern, path.name) and not (path.is_dir() and not path.is_symlink()):
-            with suppress(OSError):
-                path.unlink()
-    with suppress(OSError):
-        folder.rmdir()
-
-
 def _is_intact(path: Path, facts: dict) -> bool:
     return path.is_file() and path.stat().st_size == facts["bytes"] and sha256(path) == facts["sha256"]
-
-
-def _others(root: Path) -> Iterator[dict]:
-    """Yield the jobs in a folder; skip corrupt ones."""
-    for path in sorted(root.glob("*/job.json")):
-        facts = read_json(path)
-        if (
-            re.fullmatch(IDENTITY, path.parent.name)
-            and isinstance(facts, dict)
-            and _digest(facts.get("identity"))
-        ):
-            yield {**facts, "folder": path.parent}

@@ -12,7 +12,7 @@ from ..core.files import save_text
 from ..core.host import Host
 from ..media.write.request import RenderRequest
 from .identity import FOUND, described, digest
-from .job import PLANS, prepare, read_json
+from .job_root import PLANS, alone, prepare, read_json
 
 
 def stages(clips: Iterable[Clip]) -> list[LooksAhead]:
@@ -50,7 +50,8 @@ def write(job: Path, name: str, clips: Iterable[Clip]) -> None:
     """Store it for the next run, if anything was found."""
     if any(known := found(clips)):
         prepare(job)
-        save_text(job / PLANS, json.dumps({**_stored(job), name: known}, indent=1), replace=True)
+        with alone(job):
+            save_text(job / PLANS, json.dumps({**_stored(job), name: known}, indent=1), replace=True)
 
 
 def choose_branches(job: Path, request: RenderRequest, host: Host, say: Callable[[str, str], None]) -> None:

@@ -26,7 +26,8 @@ from .compute import Crew, compute_missing, in_process
 from .finished import already, finished
 from .frame_store import kept_folders
 from .identity import described, environment
-from .job import Job, check_root, is_job
+from .job import Job
+from .job_root import check_root, is_job
 from .join import join
 from .segment import Maker
 

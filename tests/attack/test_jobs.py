@@ -10,7 +10,7 @@ import pytest
 
 from stereoreel.cli.main import main
 from stereoreel.film import CLAIM, job_folder
-from stereoreel.film.job import MARK
+from stereoreel.film.job_root import CUTS, MARK, PLANS, SHARED, alone
 from tests.support.films import command, graph, hashes, make, source
 
 
@@ -139,6 +139,29 @@ def test_finished_job_empties_its_folder(video, tmp_path):
     (tmp_path / "out").mkdir()
     make(video, tmp_path / "out" / "film.mp4", folder=tmp_path / "out")
     assert os.listdir(tmp_path / "out") == ["film.mp4"]
+
+
+@pytest.mark.parametrize("name", [MARK, CUTS, PLANS, "job.json"])
+def test_part_that_a_killed_process_left_is_removed(video, path, name):
+    root = job_folder(path)
+    folder = next(root.glob("*/job.json")).parent if name == "job.json" else root
+    part = folder / f"{name}.0a1b2c3d.part"
+    part.write_text("half")
+    (root / SHARED).touch()
+    other = root / "notes.0a1b2c3d.part"
+    other.touch()
+    make(video, path, keep=True)
+    assert not part.exists() and not (root / SHARED).exists() and other.exists()
+
+
+def test_jobs_of_a_folder_write_one_after_another(tmp_path, monkeypatch):
+    with alone(tmp_path):
+        monkeypatch.setattr("stereoreel.film.job_root.WAIT", 0.1)
+        with pytest.raises(BlockingIOError, match="in use by process"), alone(tmp_path):
+            pass
+    with alone(tmp_path):
+        pass
+    assert not os.listdir(tmp_path)
 
 
 # A film that is complete

@@ -129,6 +129,23 @@ def test_comfyui_only_nodes_are_named(capsys):
     assert "CreateVideo, GetVideoComponents, SaveVideo" in capsys.readouterr().err
 
 
+def test_input_may_be_the_sample_by_its_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "run",
+        "start",
+        "--input",
+        "sample",
+        "--set",
+        "extract.duration=0.2",
+        "--set",
+        "extract.max_side=64",
+    ]
+    assert main([*words, "--output", "out.mp4"]) == 0
+    Path("sample").write_text("no video")
+    assert main([*words, "--output", "other.mp4"]) == 1 and "sample" in capsys.readouterr().err
+
+
 def test_source_is_never_the_output(small, capsys):
     before = small.read_bytes()
     assert main(["run", DEFAULT, "--input", str(small), "--output", str(small)]) == 1

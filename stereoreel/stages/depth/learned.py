@@ -17,7 +17,7 @@ from torch import Tensor
 from ...nets.depth_prior import DepthPrior
 
 WEIGHTS = Path(__file__).with_name("learned.safetensors")
-AREA = 4096  # pixels that the network sees, whatever the size of the frame
+AREA = 6144  # pixels that the network sees, whatever the size of the frame
 TILT = 1.1  # slope of nearness down the frame at the full weight of height
 GRID = 16  # its sides are multiples of this
 MEAN, DEVIATION = 0.45, 0.22  # of the colours that it sees, about those of ordinary frames

@@ -30,7 +30,7 @@ THIN, NARROW = 100, 43  # half the width of a thin, and of a narrow thing is at 
 UPRIGHT = 6  # half the length over which it has one depth is this part of the frame's height
 BROKEN = 12  # half the longest gap in it, where nothing shows that it is near, is this part of that height
 APART = 0.1  # difference of nearness between two surfaces
-LEARNED = 0.4  # share of the learned prior in the guess, beside that of the layout
+LEARNED = 0.5  # share of the learned prior in the guess, beside that of the layout
 HELD = 0.85  # share of the guess that is carried along from the key frame before
 AHEAD = 5  # key frames whose evidence counts before the first depth
 
