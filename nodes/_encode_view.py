@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
@@ -62,8 +62,8 @@ class EncodeView(Observer):
     def skipped(self, frames: int) -> None:
         self.done = self.before = frames
 
-    def chunk(self, chunks: tuple[Tensor, ...]) -> None:
-        self.done += chunks[0].shape[-4]
+    def chunk(self, frames: int, shown: Callable[[], tuple[Tensor, ...]]) -> None:
+        self.done += frames
         now = time.monotonic()
         if now - self.shown < EVERY:
             return
@@ -72,7 +72,7 @@ class EncodeView(Observer):
         left = round((self.total - self.done) / rate)
         text = f"{self.done} of {self.total} frames, {rate:.1f} fps, {left // 60}:{left % 60:02} left"
         self.pictures += 1
-        self.send(text, picture=self._picture(chunks))
+        self.send(text, picture=self._picture(shown()))
 
     def _picture(self, chunks: tuple[Tensor, ...]) -> str:
         """Return the newest frame as a data URL, packed as in the file."""

@@ -5,6 +5,7 @@ It shows source, upscaled frame, depth, left and right views and an anaglyph.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
@@ -29,15 +30,13 @@ class ChainSheet(Observer):
         self._wanted, self._seen = evenly_spaced(info.frames, MOMENTS), 0
         self._rows: dict[int, list[tuple[str, Image.Image]]] = {}
 
-    def chunk(self, chunks: tuple[Tensor, ...]) -> None:
-        pair, depth, frames = chunks
-        count = pair.shape[-4]
+    def chunk(self, frames: int, shown: Callable[[], tuple[Tensor, ...]]) -> None:
         for wanted in self._wanted:
-            if self._seen <= wanted < self._seen + count:
+            if self._seen <= wanted < self._seen + frames:
                 self._rows[wanted] = self._pictures(
-                    *(chunk.narrow(-4, wanted - self._seen, 1) for chunk in (pair, depth, frames))
+                    *(chunk.narrow(-4, wanted - self._seen, 1) for chunk in shown())
                 )
-        self._seen += count
+        self._seen += frames
 
     def save(self, path: Path) -> None:
         rows = [

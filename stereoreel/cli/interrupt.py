@@ -5,6 +5,7 @@ A command calls ``listen`` first: while libraries are imported, a signal ends th
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -70,6 +71,7 @@ def listen() -> None:
 def leave(status: int) -> NoReturn:
     """End the process; after a cancel, skip the shutdown of threads and libraries, which takes seconds."""
     if status < 128:
+        gc.freeze()  # Python's last collections would go through all of torch for half a second
         sys.exit(status)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # a pipe whose reader was cancelled too

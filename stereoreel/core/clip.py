@@ -198,8 +198,9 @@ class Recipe(Protocol):
     (False), and then ``unlooped()``, the same recipe without that; ``reused(stages)``, the same recipe with a
     stage that is loaded once and kept in a ``StageCache``; ``files(host)``, the files that it reads, such as
     weights; ``look_ahead(host)``, which finds what the stage must know of its complete input, and returns a
-    sentence about it; and ``taken(spans)``, the only input that it reads for these frames (None: it reads
-    all), with ``turns``, the frames with which it turns to another one.
+    sentence about it; ``resamples(host)``, whether its stage only resizes every channel by itself, by Lanczos
+    (False), so that planes of YUV may be resized instead; and ``taken(spans)``, the only input that it reads
+    for these frames (None: it reads all), with ``turns``, the frames with which it turns to another one.
     """
 
     @property

@@ -3,6 +3,7 @@
 import importlib.metadata
 import re
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CHECKOUT = PACKAGE.parent
@@ -12,6 +13,14 @@ def data(name: str) -> Path:
     """Return a folder of the pack, such as ``models_config`` or ``workflows``."""
     inside = PACKAGE / name
     return inside if inside.is_dir() else CHECKOUT / name
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a data file, by libyaml where PyYAML has it, which is eight times as fast."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_text(encoding="utf-8"), loader)
 
 
 def version() -> str:

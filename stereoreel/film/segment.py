@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -22,6 +23,7 @@ from ..core.pull import pull
 from ..core.stage_cache import StageCache
 from ..media.layouts.layout import packed_size
 from ..media.write.encode import Writer
+from ..media.write.feed import Feed
 from ..media.write.hardware import chosen
 from ..media.write.options import EncodeOptions
 from ..media.write.request import files_of, timed
@@ -30,7 +32,7 @@ from .identity import bits
 from .job import UnitRecord, segment_name
 from .join import delay, order, segment_entry
 
-Watch = Callable[[tuple[Tensor, ...]], None]
+Watch = Callable[[int, Callable[[], tuple[Tensor, ...]]], None]
 THREADS = min(4, os.cpu_count() or 1)  # that hash frames
 
 
@@ -59,6 +61,7 @@ class Maker:
             watch,
         )
         self._verify = verify
+        self._feed = Feed.of(self.clips, settings, host)
         self._stages: StageCache = StageCache()
         self._store = FrameStore(self.clips, host, kept) if kept else None
 
@@ -68,7 +71,7 @@ class Maker:
         ``tick`` receives the number of its finished frames after every chunk, and may raise to cancel.
         """
         begun, before = time.monotonic(), _spent(self.meter)
-        parts = excerpt(self.clips, unit, self._stages)
+        parts = excerpt(self._feed.clips, unit, self._stages)
         if self._store:
             parts = self._store.applied_to(parts)
         files = [
@@ -84,13 +87,13 @@ class Maker:
                 closing(pull(parts, _Counting(self.host, tick), meter=self.meter))
             ):
                 if self.watch:
-                    self.watch(chunks)
+                    self.watch(chunks[0].shape[TIME], partial(self._feed.shown, chunks))
                 if hashes:
                     with self.meter.turn("Hash"):
                         hashes.add(chunks)
                 with self.meter.turn("Encode"):
                     for (file, _), writer in zip(files, writers):
-                        writer.write(chunks[file.clip], chunks[1] if file.shows_depth else None)
+                        self._feed.write(writer, file, chunks)
                 self.meter.count("Encode", chunks[0].shape[TIME])
         costs = {
             label: [now - before.get(label, [0, 0])[place] for place, now in enumerate(spent)]

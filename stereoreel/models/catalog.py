@@ -10,12 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-import yaml
-
 from ..core.clip import Stage
 from ..core.host import Host
 from ..core.options import ModelOptions, Option, one_line, options_of, resolve
-from ..core.places import data
+from ..core.places import data, read_yaml
 from . import forecast, policy
 from .headless import Headless
 from .machine import described, unmet
@@ -72,7 +70,7 @@ class Entry:
 def _catalogue(kind: str) -> dict[str, Entry]:
     if kind not in KINDS:
         raise ValueError(f"Unknown model type {kind}. Available: {', '.join(KINDS)}.")
-    read = yaml.safe_load((CONFIG / f"{kind}.yaml").read_text(encoding="utf-8"))
+    read = read_yaml(CONFIG / f"{kind}.yaml")
     return {name: _entry(name, kind, fields) for name, fields in read.items()}
 
 

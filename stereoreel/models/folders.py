@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
-
-from ..core.places import CHECKOUT, data
+from ..core.places import CHECKOUT, data, read_yaml
 
 FILE = data("models_config") / "folders.yaml"
 ITSELF = "."  # the models folder: it may hold anything, so files are found by name and never listed
@@ -15,7 +13,7 @@ ITSELF = "."  # the models folder: it may hold anything, so files are found by n
 
 @lru_cache
 def _known() -> dict[str, dict]:
-    return yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return read_yaml(FILE)
 
 
 def folders(kind: str) -> tuple[str, ...]:

@@ -127,6 +127,11 @@ class Plan:
         places = [place for part in entry.parts.values() if (place := find_file(host, self.kind, part.file))]
         return [file for place in places for file in (place.iterdir() if place.is_dir() else halves(place))]
 
+    def resamples(self, host: Host) -> bool:
+        """Whether the model that runs only resizes every channel by itself, by Lanczos."""
+        archs = getattr(catalog.module(self.kind), "RESAMPLERS", ())
+        return bool(archs) and self.choose(host)[0].arch in archs
+
     def load(self, host: Host) -> Stage:
         return catalog.stage(self.kind, self.settings, host, self.label)
 

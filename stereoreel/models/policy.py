@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-import yaml
-
-from ..core.places import data
+from ..core.places import data, read_yaml
 from .machine import Machine, unmet
 
 FILE = data("models_config") / "policy.yaml"
@@ -38,7 +36,7 @@ class Row:
 @lru_cache
 def rows() -> tuple[Row, ...]:
     """Return all recommendations, best first."""
-    read = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    read = read_yaml(FILE)
     return tuple(
         Row(row["kind"], tuple(row["models"]), row["why"], tuple(row.get("aims", AIMS)), row.get("where", {}))
         for row in read

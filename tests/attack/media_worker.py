@@ -113,12 +113,12 @@ def written(clip: Clip, path: Path, format: str) -> int:
     settings = resolve(options.OPTIONS, {"format": format, "speed": "fast"})
     path, count, info = path.with_suffix(options.extension(settings)), 0, clip.info
 
-    def watch(chunks) -> None:
+    def watch(frames, shown) -> None:
         nonlocal count
-        check(
-            tuple(chunks[0].shape[-3:]) == (info.height, info.width, 3), f"a chunk of {list(chunks[0].shape)}"
-        )
-        count += chunks[0].shape[TIME]
+        chunk = shown()[0]
+        check(tuple(chunk.shape[-3:]) == (info.height, info.width, 3), f"a chunk of {list(chunk.shape)}")
+        check(chunk.shape[TIME] == frames, f"{chunk.shape[TIME]} frames for {frames}")
+        count += frames
 
     try:
         write(RenderRequest(clip, path, settings), Headless("cpu"), Hearing(chunk=watch))

@@ -225,7 +225,7 @@ def test_two_runs_never_share_an_output(folder, video):
     """The second is refused while the first works; the file has the first one's frames."""
     job, refusals = sink(video, json.loads(Path("graph.json").read_text())), []
 
-    def second(chunks):
+    def second(frames, shown):
         if not refusals:
             with pytest.raises(
                 BlockingIOError, match=r"out\.mp4 is in use by process \d+ on .*\. Wait for it, stop it"
@@ -241,7 +241,7 @@ def test_two_runs_never_share_an_output(folder, video):
 
 def test_file_created_meanwhile_is_kept(folder, video, caplog):
     job = sink(video, json.loads(Path("graph.json").read_text()))
-    hearing = Hearing(chunk=lambda chunks: Path("out.mp4").write_text("mine"))
+    hearing = Hearing(chunk=lambda frames, shown: Path("out.mp4").write_text("mine"))
     written = write(RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu"), hearing)
     assert written == [Path("out_2.mp4")] and Path("out.mp4").read_text() == "mine"
     assert "out.mp4 appeared meanwhile and is kept; this file is out_2.mp4" in caplog.text
@@ -326,7 +326,7 @@ def test_disks_without_locks_and_hard_links(folder, video, monkeypatch):
     monkeypatch.setattr(os, "link", refuse)
     job = sink(video, json.loads(Path("graph.json").read_text()))
     assert write(RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu")) == [Path("out.mp4")]
-    hearing = Hearing(chunk=lambda chunks: Path("new.mp4").write_text("mine"))
+    hearing = Hearing(chunk=lambda frames, shown: Path("new.mp4").write_text("mine"))
     request = RenderRequest(job.clip, Path("new.mp4"), job.settings)
     assert write(request, Headless("cpu"), hearing) == [Path("new_2.mp4")]
     assert Path("new.mp4").read_text() == "mine"

@@ -78,7 +78,7 @@ def test_cancelled_film_resumes(video, tmp_path):
         path,
         said=said,
         keep=True,
-        observer=Hearing(chunk=lambda chunks: begun.append(chunks[0].shape[-4])),
+        observer=Hearing(chunk=lambda frames, shown: begun.append(frames)),
     )
     assert said == ["Resuming: 2 of 5 units are complete."]
     assert sum(begun) == FRAMES - 28  # the shots of 20 and 8 frames were there

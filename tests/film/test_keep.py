@@ -85,7 +85,7 @@ def test_kept_frames_equal_computed_ones(video, tmp_path):
     write(
         RenderRequest(clip, tmp_path / "run.mp4", settings),
         host,
-        Hearing(chunk=lambda chunks: wanted.extend(frame_hashes(chunks[0]))),
+        Hearing(chunk=lambda frames, shown: wanted.extend(frame_hashes(shown()[0]))),
     )
     for name in ("computed.mp4", "kept.mp4"):
         film(
@@ -104,7 +104,7 @@ def test_pairs_and_colours_are_stored_with_16_bits(tensor_clip, tmp_path):
     seen = []
     for name in ("a.mp4", "b.mp4"):
         clip = apply(Keep(str(tmp_path / "kept")), both["clip"])["clip"]
-        hearing = Hearing(chunk=lambda chunks: seen.append(chunks[0].clone()))
+        hearing = Hearing(chunk=lambda frames, shown: seen.append(shown()[0].clone()))
         film(
             RenderRequest(clip, tmp_path / name, settings),
             host,

@@ -96,7 +96,7 @@ def test_preview_and_work_end_after_ten_seconds(tmp_path, host, tensor_clip, nam
     write(
         RenderRequest(clip, path, settings(format=name)),
         host,
-        Hearing(chunk=lambda chunks: seen.append(len(chunks[0]))),
+        Hearing(chunk=lambda frames, shown: seen.append(frames)),
     )
     assert sum(looped(path)[2]) == 10_000
     assert sum(seen) < 40

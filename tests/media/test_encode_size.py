@@ -143,7 +143,7 @@ def test_audio_larger_than_the_size_is_kept_with_a_warning(tmp_path, host, film)
 def test_impossible_sizes_are_refused_before_the_first_frame(tmp_path, host, film, given, said):
     with pytest.raises(ValueError, match=said):
         chosen = settings(**{"size_mb": 1, **given})
-        hearing = Hearing(chunk=lambda _: pytest.fail("a frame was computed"))
+        hearing = Hearing(chunk=lambda *_: pytest.fail("a frame was computed"))
         write(RenderRequest(film, tmp_path / f"film{extension(chosen)}", chosen), host, hearing)
     with pytest.raises(ValueError, match="hevc does not support frames of 16 x 16"):
         info = ClipInfo(16, 16, Fraction(25), 10)

@@ -149,7 +149,7 @@ def test_existing_right_view_is_not_overwritten(tmp_path):
 
 
 def test_cancel_leaves_neither_view(tmp_path, host, pair):
-    def watch(chunks):
+    def watch(frames, shown):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -94,7 +94,7 @@ def run(video: Path, path: Path, made: dict | None = None) -> list[str]:
     write(
         request(video, path, made),
         Headless("cpu"),
-        Hearing(chunk=lambda chunks: found.extend(frame_hashes(chunks[0]))),
+        Hearing(chunk=lambda frames, shown: found.extend(frame_hashes(shown()[0]))),
     )
     return found
 

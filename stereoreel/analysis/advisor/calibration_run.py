@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from ...core import excerpt
 from ...core.clip import Clip, ClipInfo, apply
 from ...core.host import Host
 from ...core.meter import Meter
-from ...core.per_eye import TIME
 from ...core.stage_cache import StageCache
 from ...core.transforms import Trim
 from ...media.read.container import open_media
@@ -120,8 +119,8 @@ class _Clock(Observer):
     def __init__(self, begun: float, worked: float):
         self.times, self.cores, self.frames = {0: begun}, worked, 0
 
-    def chunk(self, chunks: tuple[Tensor, ...]) -> None:
-        self.frames += chunks[0].shape[TIME]
+    def chunk(self, frames: int, shown: Callable[[], tuple[Tensor, ...]]) -> None:
+        self.frames += frames
         self.times[self.frames], self.cores = time.perf_counter(), time.process_time()
 
 

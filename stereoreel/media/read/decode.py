@@ -25,6 +25,7 @@ from ...image.transfer import srgb_from_linear
 from .. import colour
 from ..layouts.packing import Packing
 from ..paths import check_file
+from ..plane_frames import PlaneFrames
 from ..yuv import PlaneFormat
 from .cuts import Shots, fact, index_shots
 from .device_rgb import PlaneBlock, PlaneReader
@@ -101,6 +102,7 @@ class FileSource:
         self._linear = self.facts.is_float and linear_light == "unchanged"
         self.linear_light = linear_light
         self._warned = self._goes_on = False
+        self._planes: PlaneFrames | None = None
         self.packing: Packing | None = None  # of two views in a frame, as whoever opens the file decides
         if self.facts.gaps:
             warnings.warn(f"{self.label} {self.facts.gaps}. Its pictures follow each other.", stacklevel=2)
@@ -214,6 +216,27 @@ class FileSource:
         source._size, source.pixel_aspect = self.facts.upright, pixel_aspect
         return source
 
+    @property
+    def plane_frames(self) -> PlaneFrames | None:
+        """What the planes of the first frame are; None if frames must become RGB to be shown as they are."""
+        facts = self.facts
+        reader = PlaneReader(facts, self._size)
+        turned = facts.mirrored or facts.rotation
+        if not reader.plain or turned or facts.full_range or not self.selection.count:
+            return None
+        with closing(read_selected(facts, self.selection.part(0, 1), Damage())) as frames:
+            frame = next(frames, None)
+        form = frame and reader.form_of(frame)
+        if not frame or not form or not PlaneFrames.fits(*self._size, frame.format.name):
+            return None
+        return PlaneFrames(*self._size, frame.format.name, form.siting)
+
+    def in_planes(self, frames: PlaneFrames) -> FileSource:
+        """Return the same frames as planes, chunks ``[T, 1, 1, N]`` on the CPU."""
+        source = copy.copy(self)
+        source._planes = frames
+        return source
+
     def part(self, start: int, stop: int) -> FileSource:
         """Return the frames ``[start, stop)`` of this clip as a source."""
         part = copy.copy(self)
@@ -225,11 +248,13 @@ class FileSource:
     def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
         """Yield chunks ``[T, H, W, 3]`` float32 of at most ``frames`` frames, on the host's device.
 
-        A stream of two views gives ``[2, T, H, W, 3]``.
+        A stream of two views gives ``[2, T, H, W, 3]``, a source ``in_planes`` those.
         """
         damage, done, total = Damage(), 0, self.selection.count
         convert = RgbConverter(self.facts, self._size, self.background, self.opacity)
-        planes = PlaneReader(self.facts, self._size) if host.device.type == "cuda" else None
+        wanted = self._planes
+        kept = wanted is not None or host.device.type == "cuda"
+        planes = PlaneReader(self.facts, self._size, wanted) if kept else None
         asked = planes is not None and planes.plain and os.environ.get(HARDWARE) == "1"
         hardware = host.device.type if asked else ""
         decoded = self._blocks(max(1, frames), damage, host.device.type == "cuda", convert, planes, hardware)
@@ -248,7 +273,9 @@ class FileSource:
                         f"is corrupt: {damage.held} of {done} frames could not be decoded; "
                         "the previous frame was repeated"
                     )
-                if isinstance(block, PlaneBlock):
+                if isinstance(block, PlaneBlock) and wanted:
+                    yield block.values[:, None, None]
+                elif isinstance(block, PlaneBlock):
                     assert planes
                     yield self._turned(planes.rgb(block, host.device))
                 else:

@@ -1,4 +1,7 @@
-"""Decoded planes as they are in the file, which a GPU converts to RGB: half the bytes, and no work here."""
+"""Decoded planes as they are in the file: half the bytes, and no work here.
+
+A GPU converts them to RGB, or an encoder takes them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from .. import colour
+from ..plane_frames import PlaneFrames, store
 from ..yuv import PlaneFormat, from_planes
 from .file_facts import FileFacts
 
@@ -32,10 +36,11 @@ class PlaneBlock(NamedTuple):
 class PlaneReader:
     """Keep the planes of frames of one ``size``, before rotation, that need neither scaling nor blending.
 
-    A file that is not ``plain`` has none: its frames are transparent, pictures, or light.
+    A file that is not ``plain`` has none: its frames are transparent, pictures, or light. With ``wanted`` all
+    frames become such, if the stream changes too.
     """
 
-    def __init__(self, facts: FileFacts, size: tuple[int, int]):
+    def __init__(self, facts: FileFacts, size: tuple[int, int], wanted: PlaneFrames | None = None):
         self._width, self._height = size if facts.rotation % 180 == 0 else size[::-1]
         self.plain = facts.views is None and not (facts.alpha or facts.pictures or facts.is_float)
         self._bits = facts.bit_depth if self.plain else 0
@@ -43,9 +48,13 @@ class PlaneReader:
         self._space = self._arguments["src_colorspace"]
         self._full = facts.full_range
         self._forms: dict[tuple[str, bool], PlaneFormat | None] = {}
+        self._wanted, self._swscale = wanted, VideoReformatter()
 
     def form_of(self, frame: av.VideoFrame) -> PlaneFormat | None:
         """Return what the planes of a frame mean; None if it must be converted here."""
+        return self._wanted.form if self._wanted else self._own(frame)
+
+    def _own(self, frame: av.VideoFrame) -> PlaneFormat | None:
         form = PlaneFormat.named(frame.format.name)
         if form is None or form.bits != self._bits:
             return None
@@ -101,10 +110,10 @@ class PlaneReader:
 
     def into(self, values: Tensor, frame: av.VideoFrame, form: PlaneFormat) -> None:
         """Write the planes of one frame ``[N]``."""
-        for plane, place in zip(frame.planes, form.planes(values, self._height, self._width)):
-            target = place.view(len(place), -1).numpy()
-            rows = np.frombuffer(memoryview(plane), target.dtype).reshape(plane.height, -1)
-            target[:] = rows[: len(target), : target.shape[1]]
+        if self._wanted and self._own(frame) is None:
+            how = {**self._same(), "interpolation": colour.PRECISE}
+            frame = self._swscale.reformat(frame, self._width, self._height, self._wanted.format, **how)
+        store(frame, form, values)
 
     def rgb(self, block: PlaneBlock, device: torch.device) -> Tensor:
         """Return the frames ``[T, H, W, 3]``, float32 in 0..1, on a device."""

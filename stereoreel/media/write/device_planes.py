@@ -71,6 +71,19 @@ class HostPlanes:
         return frame_of(self._values, self._width, self._height, form, self.FORMAT)
 
 
+class GivenPlanes:
+    """The planes of one frame, made already: ``values`` ``[N]`` hold one after the other."""
+
+    def __init__(self, values: Tensor, width: int, height: int, format: str):
+        self._values, self._width, self._height, self._format = values, width, height, format
+
+    def frame(self) -> av.VideoFrame:
+        """Return the planes as a frame, without a copy if possible."""
+        form = PlaneFormat.named(self._format)
+        assert form
+        return frame_of(self._values, self._width, self._height, form, self._format)
+
+
 def frame_of(values: Tensor, width: int, height: int, form: PlaneFormat, format: str) -> av.VideoFrame:
     """Return planes that lie one after the other as a frame, without a copy if possible."""
     if format in SHARED and height % ROWS == 0:

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 
-import yaml
-
-from ...core.places import data
+from ...core.places import data, read_yaml
 
 FILE = data("models_config") / "devices.yaml"
 NONE = "none"  # no device
@@ -79,7 +77,7 @@ class Device:
 @cache
 def devices() -> dict[str, Device]:
     """Every device by name, in the file's order."""
-    read = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    read = read_yaml(FILE)
     return {name: device_of(entry) for name, entry in read.items()}
 
 

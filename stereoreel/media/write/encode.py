@@ -27,9 +27,10 @@ from ...core.files import PartFile
 from ...core.system_errors import plain_errors
 from ...image.resize import fitted_size
 from ..layouts.layout import packed_size, panes
+from ..plane_frames import PlaneFrames
 from ..read.clock import Clock, Taken
 from .codec import Rate, has_layers
-from .device_planes import DevicePlanes, HostPlanes
+from .device_planes import DevicePlanes, GivenPlanes, HostPlanes
 from .hardware import chosen
 from .layers import halves
 from .media_file import EncoderJob, MediaFile
@@ -41,7 +42,9 @@ from .presets import Preset
 CHUNKS_WAITING = 2  # chunks queued for the encoder, so that it works while the next one is computed
 
 # a frame's number, the number at which it ends, and the quantised or decoded frame of each encoder
-Levels: TypeAlias = "tuple[int, int, list[np.ndarray | DevicePlanes | HostPlanes] | list[av.VideoFrame]]"
+Levels: TypeAlias = (
+    "tuple[int, int, list[np.ndarray | DevicePlanes | HostPlanes] | list[GivenPlanes] | list[av.VideoFrame]]"
+)
 Self = TypeVar("Self", bound="Writer")
 
 
@@ -135,6 +138,15 @@ class Writer:
                 parts = [part[0] for part in panes(frame, layout, field, depth=far, turn=turn)]
                 views = [(view,) for view in parts[0].chunk(2, dim=1)] if self._layered else [parts]
                 levels.append((*span, [self._pictures.quantize(*view) for view in views]))
+                self.frames += 1
+        self._submit(levels)
+
+    def write_planes(self, chunk: Tensor, frames: PlaneFrames) -> None:
+        """Queue frames ``[T, 1, 1, N]`` as the encoder gets them, in the matrix of the clip."""
+        levels: list[Levels] = []
+        for values in chunk.flatten(1):
+            if (span := next(self._taken)) is not None:
+                levels.append((*span, [GivenPlanes(values, frames.width, frames.height, frames.format)]))
                 self.frames += 1
         self._submit(levels)
 

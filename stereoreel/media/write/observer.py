@@ -24,8 +24,11 @@ class Observer:
         """Receive a message for the user."""
         log.info(line)
 
-    def chunk(self, chunks: tuple[Tensor, ...]) -> None:
-        """Receive the chunks of the clip, its depth and other clips of the pull, before they are encoded."""
+    def chunk(self, frames: int, shown: Callable[[], tuple[Tensor, ...]]) -> None:
+        """Receive the number of frames that will be encoded next.
+
+        ``shown()`` returns their chunks: of the clip, its depth and other clips of the pull.
+        """
 
     def skipped(self, frames: int) -> None:
         """Receive the number of frames of a film that an earlier run has finished."""

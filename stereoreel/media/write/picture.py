@@ -20,7 +20,7 @@ from ...image.transfer import linear_from_srgb
 from .. import colour
 from ..read.pictures import is_float
 from ..yuv import PlaneFormat
-from .device_planes import DevicePlanes, HostPlanes
+from .device_planes import DevicePlanes, GivenPlanes, HostPlanes
 
 WITH_ALPHA = ("bgra",)
 RGB, RGBA = ("rgb24", "rgb48le"), ("rgba", "rgba64le")  # of 8 bits, and of more
@@ -112,12 +112,18 @@ class Pictures:
         return light.expand(*light.shape[:2], 3).contiguous().cpu().numpy()
 
     def frame(
-        self, levels: np.ndarray | DevicePlanes | HostPlanes | av.VideoFrame, pts: int, time_base: Fraction
+        self,
+        levels: np.ndarray | DevicePlanes | HostPlanes | GivenPlanes | av.VideoFrame,
+        pts: int,
+        time_base: Fraction,
     ) -> av.VideoFrame:
         """Return the encoder's frame, shown at ``pts`` x ``time_base`` seconds.
 
-        ``levels`` is a result of ``quantize``, or a decoded frame of an earlier encoding.
+        ``levels`` is a result of ``quantize``, planes in limited range, or a decoded frame of an earlier
+        encoding.
         """
+        if isinstance(levels, GivenPlanes):
+            levels = levels.frame()
         if isinstance(levels, (DevicePlanes, HostPlanes)):
             frame = levels.frame()
         elif isinstance(levels, av.VideoFrame):

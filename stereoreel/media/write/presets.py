@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-import yaml
-
-from ...core.places import data
+from ...core.places import data, read_yaml
 
 PRESETS_FILE = data("models_config") / "encode.yaml"
 # the same for hardware and software encoders
@@ -91,7 +89,7 @@ class Preset:
 @cache
 def presets() -> dict[str, Preset]:
     """Every preset by name, in the file's order."""
-    read = yaml.safe_load(PRESETS_FILE.read_text(encoding="utf-8"))
+    read = read_yaml(PRESETS_FILE)
     return {name: preset_of(entry) for name, entry in read.items()}
 
 

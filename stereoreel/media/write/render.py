@@ -9,6 +9,7 @@ import os
 from collections.abc import Container, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from ...core.files import OutputFile, in_use
 from ...core.host import Host
 from ...core.meter import Meter
 from ...core.output_names import refuse_harm
+from ...core.per_eye import TIME
 from ...core.pull import pull
 from ...core.transforms import Trim
 from ..read.clock import frames_of
 from .encode import Writer
+from .feed import Feed
 from .observer import Observer
 from .options import EncodeOptions
 from .request import ClipFile, RenderRequest, depth_path, files_read, right_path
@@ -58,12 +61,13 @@ def write(
             writer = _writer(request, file, output, host)
             open_files.enter_context(writer)
             writers.insert(0, writer)
-        for chunks in open_files.enter_context(closing(pull([*clips, *also], host, meter=meter))):
-            observer.chunk(chunks)
+        feed = Feed.of([*clips, *also], request.settings, host, request.entry)
+        for chunks in open_files.enter_context(closing(pull(feed.clips, host, meter=meter))):
+            observer.chunk(chunks[0].shape[TIME], partial(feed.shown, chunks))
             with meter.turn("Encode"):
                 for file, encoder in zip(files, writers):
-                    encoder.write(chunks[file.clip], chunks[1] if file.shows_depth else None)
-            meter.count("Encode", chunks[0].shape[-4])
+                    feed.write(encoder, file, chunks)
+            meter.count("Encode", chunks[0].shape[TIME])
     return [output.path for output in outputs]
 
 

@@ -25,6 +25,7 @@ from torch import Tensor
 from ...core.clip import ClipInfo, Samples, Soundtrack
 from ...core.files import PartFile
 from ..layouts.layout import packed_size
+from ..plane_frames import PlaneFrames
 from ..read.container import open_media
 from .codec import Rate
 from .encode import Writer
@@ -104,6 +105,11 @@ class SizedWriter:
         """Encode a chunk, as ``Writer.write`` does."""
         for writer in (self._first, self._copy):
             writer.write(chunk, depth)
+
+    def write_planes(self, chunk: Tensor, frames: PlaneFrames) -> None:
+        """Encode a chunk, as ``Writer.write_planes`` does."""
+        for writer in (self._first, self._copy):
+            writer.write_planes(chunk, frames)
 
     def __exit__(self, *error) -> None:
         with self._all:

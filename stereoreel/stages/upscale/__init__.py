@@ -111,6 +111,7 @@ class UpscaleOptions(ModelOptions):
 
 OPTIONS = UpscaleOptions
 FAITHFUL = True  # keeps everything at its position in the frame
+RESAMPLERS = ("builtin",)  # the archs that only resize every channel by itself, by Lanczos
 
 
 def context(options: UpscaleOptions) -> tuple[int, int]:
