@@ -1,7 +1,7 @@
 """The frame between two as loops over rows, compiled by numba: equal to OpenCV's steps but for rounding.
 
 A pixel is read, blended and clamped while it is in the cache; those steps write and read a dozen frames.
-Imported only if numba is installed.
+OpenCV 4 rounds places to 32nds of a pixel, which this does not. Imported only if numba is installed.
 """
 
 from __future__ import annotations
