@@ -108,7 +108,8 @@ class DissolveDetector:
     def _replaced(self, span: int) -> bool:
         """Whether the last ``span`` frames lead to another shot."""
         first, last = self._line[-1 - span][0], self._line[-1][0]
-        return is_new_shot(first, last, self.sensitivity) and is_replaced(first, last)
+        # the cheaper question first
+        return is_replaced(first, last) and is_new_shot(first, last, self.sensitivity)
 
 
 def flattened(gray: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class Unit(nn.Sequential):
@@ -48,6 +49,15 @@ class DepthPrior(nn.Module):
         self.joins = nn.ModuleList([nn.Conv2d(d, c, 1), nn.Conv2d(c, b, 1), nn.Conv2d(b, a, 1)])
         self.merges = nn.ModuleList([Residual(c), Residual(b), Unit(a, a)])
         self.head = nn.Conv2d(a, 1, 1)
+
+    def folded(self) -> DepthPrior:
+        """Fold every normalisation into the convolution before it, for inference; return the network."""
+        for part in list(self.modules()):
+            if isinstance(part, nn.Sequential) and len(part) > 1:
+                first, second = part[0], part[1]
+                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                    part[0], part[1] = fuse_conv_bn_eval(first, second), nn.Identity()
+        return self
 
     def forward(self, image: Tensor) -> Tensor:
         """Return nearness ``[N, h, w]``, about 0..1, of pictures ``[N, 3, h, w]`` in 0..1.

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ...image.compute import parallel_map
 from ...nets.depth_prior import DepthPrior
 
 WEIGHTS = Path(__file__).with_name("learned.safetensors")
@@ -28,9 +29,9 @@ class LearnedPrior:
     """The network, on the CPU."""
 
     def __init__(self):
-        self._net = DepthPrior()
-        self._net.load_state_dict(load_file(WEIGHTS))
-        self._net.eval()
+        net = DepthPrior()
+        net.load_state_dict(load_file(WEIGHTS))
+        self._net = net.eval().folded().to(memory_format=torch.channels_last)
 
     def __call__(self, image: np.ndarray, near_ground: float) -> np.ndarray:
         """Guess nearness ``[H, W]``, about 0..1, of ``image`` ``[H, W, 3]`` in 0..1.
@@ -45,12 +46,15 @@ class LearnedPrior:
         rows, columns = (max(GRID, round(side * ratio / GRID) * GRID) for side in (height, width))
         small = torch.from_numpy(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA))
         seen = in_one_light(small.float()).movedim(-1, 0)
-        with torch.inference_mode():
-            guess, mirrored = self._net(torch.stack([seen, seen.flip(-1)]))
-            both = (guess + mirrored.flip(-1)) / 2
+        guess, mirrored = parallel_map(self._guess, [seen, seen.flip(-1)])
+        both = (guess + mirrored.flip(-1)) / 2
         down = (torch.arange(rows)[:, None] + 0.5) / rows - 0.5
         both = both + TILT * (near_ground - 0.5) * down
         return cv2.resize(both.numpy(), (width, height), interpolation=cv2.INTER_LINEAR)
+
+    def _guess(self, image: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return self._net(image[None].contiguous(memory_format=torch.channels_last))[0]
 
 
 def in_one_light(image: Tensor) -> Tensor:

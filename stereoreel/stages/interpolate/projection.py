@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...image import native
 from ...image.coarse_flow import coarse_flow
 from ...image.cut_detection import correlation, match_exposure, reduced
 from ...image.flow import SMALLEST, Search, search
@@ -184,6 +185,43 @@ def disagreement(between: Between) -> np.ndarray:
 
 def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool = True) -> np.ndarray:
     """Render the frame ``[H, W, C]``, float32, 0..1, from two of one size, whatever size was measured."""
+    height, width, channels = first.shape
+    placed = [_placed(layer, between, width, height) for layer in between.motion.layers]
+    if channels == 3 and min(height, width) >= SMALLEST and cubic and native.enabled():
+        mixed = _compiled(first, second, between, placed)
+        if not placed:
+            return mixed
+    else:
+        mixed = _by_opencv(first, second, between, placed, cubic)
+    for layer in placed:
+        rows = np.flatnonzero(layer.here.any(1))
+        if not rows.size:
+            continue
+        band = slice(rows[0], rows[-1] + 1)
+        one, other = (_shifted_band(image, by, band, cubic) for image, by in zip((first, second), layer.ways))
+        laid = one + np.float32(between.t) * (other - one)
+        mixed[band] += layer.here[band, :, None] * (laid - mixed[band])
+    return np.clip(mixed, 0, 1, out=mixed)
+
+
+def _compiled(
+    first: np.ndarray, second: np.ndarray, between: Between, placed: Sequence[_Placed]
+) -> np.ndarray:
+    from .compiled import Field, compose
+
+    height, width = first.shape[:2]
+    rows, columns = between.first_weight.shape
+    motion = between.mean * np.array([width / columns, height / rows], np.float32)
+    field = Field(motion, between.first_weight, between.second_weight)
+    none = np.empty((0, height, width), np.float32)
+    parts = zip(*((layer.first, layer.second) for layer in placed))
+    covers = [np.stack(part) for part in parts] or [none, none]
+    return compose(first, second, field, between.t, covers, clamp=not placed)
+
+
+def _by_opencv(
+    first: np.ndarray, second: np.ndarray, between: Between, placed: Sequence[_Placed], cubic: bool
+) -> np.ndarray:
     import cv2
 
     height, width, channels = first.shape
@@ -197,26 +235,13 @@ def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool
         for image, there in zip((first, second), places)
     ]
     weights = [_resized(weight, (width, height)) for weight in (between.first_weight, between.second_weight)]
-    if not between.motion.layers:
-        mixed = cv2.blendLinear(*warped, *weights)
-        return np.clip(mixed, 0, 1, out=mixed).reshape(height, width, channels)
-    placed = [_placed(layer, between, width, height) for layer in between.motion.layers]
     # a layer covers what moves behind it
     for layer in placed:
         for weight, there, part in zip(weights, places, (layer.first, layer.second)):
             covered = _read(part, there)
             weight *= np.subtract(1, covered, out=covered)
             weight += NOTHING
-    mixed = cv2.blendLinear(*warped, *weights).reshape(height, width, channels)
-    for layer in placed:
-        rows = np.flatnonzero(layer.here.any(1))
-        if not rows.size:
-            continue
-        band = slice(rows[0], rows[-1] + 1)
-        one, other = (_shifted_band(image, by, band, cubic) for image, by in zip((first, second), layer.ways))
-        laid = one + np.float32(between.t) * (other - one)
-        mixed[band] += layer.here[band, :, None] * (laid - mixed[band])
-    return np.clip(mixed, 0, 1, out=mixed)
+    return cv2.blendLinear(*warped, *weights).reshape(height, width, channels)
 
 
 class _Placed(NamedTuple):

@@ -57,7 +57,7 @@ def fill_background(eyes: list[Eye], height: int, divergence: float) -> None:
             fused.run(part.picture, partial(fused.fill, *given), partial(fill_frames, *given))
         return
     work = (compiled() if eyes[0].picture.dtype == torch.float32 else None) or fill_frames
-    parallel_map(lambda part: work(part, height, surface), [part for part in parts if part.holes.any()])
+    parallel_map(lambda part: work(part, height, surface), [part for part in parts if part.holes.amax() > 0])
 
 
 def compiled() -> Callable[[Eye, int, float], None] | None:

@@ -120,7 +120,7 @@ class ForwardWarp:
             if share == 0:
                 clip[place], holes[place] = images, 0
                 continue
-            source = None if fill == "stretch" else parallax.new_empty(parallax.shape, dtype=torch.int32)
+            source = None if fill == "stretch" else empty(parallax, *parallax.shape, dtype=torch.int32)
             eyes[place] = Eye(
                 frames,
                 parallax,

@@ -84,15 +84,28 @@ def _fill(shown, position, hole):
 
 
 @njit(nogil=True, error_model="numpy")
-def _weigh(shown, position, hole, other, weight):
-    """Set the second pixel of each target's blend, and its weight."""
+def _read(values, places, out):
+    for x in range(len(out)):
+        out[x] = values[places[x]]
+
+
+@njit(nogil=True, error_model="numpy")
+def _aside(shown, landed, other):
+    """Set the second pixel of each target's blend: across the target from where the first one ``landed``."""
     for x in range(len(shown)):
-        rest = np.float32(x) - position[shown[x]]
-        side = 1 if rest >= ZERO else -1
+        side = 1 if np.float32(x) - landed[x] >= ZERO else -1
         other[x] = min(max(shown[x] + side, 0), len(shown) - 1)
-        stretch = position[other[x]] - position[shown[x]] - np.float32(side)
-        joined = abs(stretch) <= SURFACE and hole[x] == ZERO
-        weight[x] = min(max(rest / (stretch + np.float32(side)), ZERO), ONE) if joined else ZERO
+
+
+@njit(nogil=True, error_model="numpy")
+def _weigh(landed, beside, hole, weight):
+    """Set the weight of the second pixel, which landed ``beside``, in each target's blend."""
+    for x in range(len(weight)):
+        rest = np.float32(x) - landed[x]
+        side = ONE if rest >= ZERO else -ONE
+        stretch = beside[x] - landed[x] - side
+        share = min(max(rest / (stretch + side), ZERO), ONE)
+        weight[x] = share if abs(stretch) <= SURFACE and hole[x] == ZERO else ZERO
 
 
 @njit(nogil=True, fastmath={"contract"})  # a product and its sum rounded once, as torch's lerp does
@@ -110,12 +123,16 @@ def _mix(image, shown, other, weight, left, picture, channels):
 def _warp(image, parallax, share, left, picture, holes, source):
     width = parallax.shape[1]
     position, begin, end, weight, hole = [np.empty(width, np.float32) for _ in range(5)]
+    landed, beside = begin, end  # which have served
     shown, other, key = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width + 1, np.int32)
     for row in range(len(parallax)):
         _land(parallax[row], share, left, position, begin, end)
         _show(begin, end, key, shown)
         _fill(shown, position, hole)
-        _weigh(shown, position, hole, other, weight)
+        _read(position, shown, landed)
+        _aside(shown, landed, other)
+        _read(position, other, beside)
+        _weigh(landed, beside, hole, weight)
         if image.shape[2] == 3:
             _mix(image[row], shown, other, weight, left, picture[row], 3)  # a constant for the compiler
         else:

@@ -1,11 +1,16 @@
 """The learned prior: small, mirrored as its frame is, the same at any size, and better than height alone."""
 
+import copy
+
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from benchmarks.support.depth_scenes import rank_correlation
 from benchmarks.support.scenes import street
+from stereoreel.nets.depth_prior import DepthPrior
 from stereoreel.stages.depth import learned
 
 
@@ -57,3 +62,14 @@ def test_scenes_that_it_never_saw(prior):
 def test_the_network_is_small(prior):
     assert sum(part.numel() for part in prior._net.parameters()) < 3e6
     assert learned.WEIGHTS.stat().st_size < 12e6
+
+
+def test_folded_normalisation_is_the_same_function():
+    plain = DepthPrior()
+    plain.load_state_dict(load_file(learned.WEIGHTS))
+    plain.eval()
+    folded = copy.deepcopy(plain).folded()
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in folded.modules())
+    pictures = torch.rand(2, 3, 48, 80, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(pictures), plain(pictures), atol=1e-5, rtol=0)
