@@ -14,6 +14,7 @@ from stereoreel.stages import depth, interpolate, stereo, upscale, vsr
 from stereoreel.stages.depth.depth_anything import DepthAnything
 from stereoreel.stages.depth.light import SIDE
 from stereoreel.stages.depth.stage import DepthStage
+from stereoreel.stages.interpolate.builtin import FlowInterpolator
 from stereoreel.stages.interpolate.networks import NetworkInterpolator
 from stereoreel.stages.interpolate.overlaid import Overlaid
 from stereoreel.stages.interpolate.rife import RifeNetwork
@@ -74,6 +75,10 @@ def interpolated(device, tmp_path):
     return on_gpu(device, make)
 
 
+def interpolated_by_flow(device, tmp_path):
+    return InterpolationStage(FlowInterpolator("fast"), resolve(interpolate.OPTIONS, {}))
+
+
 def depth_of(family, **edges):
     def stage(device, tmp_path):
         options = resolve(depth.OPTIONS, {"precision": "fp16", "resolution": "native", **edges})
@@ -97,10 +102,21 @@ STAGES = {
     "upscaler": (upscaled, 30, 1, 4),
     "basicvsr": (restored, 510, 2, 10),
     "rife": (interpolated, 45, 1, 4),
+    "builtin interpolation": (interpolated_by_flow, 70, 1, 4),
     "depth": (depth_of(depth_nets.TINY, edges="smooth"), 600, 11, 23),
     "video depth": (depth_of(depth_nets.TINY_VIDEO, edges="smooth"), 80, 11, 39),
     "stereo": (pair, 113, 1, 4),
     "stereo without kernels": (pair, 1130, 1, 2),
+}
+
+PIXELS, THUMBNAIL = WIDTH * HEIGHT, 4 * (1 + SIDE * SIDE)
+# bytes for each source frame that cross the bus besides times and flags
+CROSSING = {
+    "rife": PIXELS,  # luma, in which text is found
+    # luma at half the size, and nine bytes for each cell of the motion's grid
+    "builtin interpolation": PIXELS // 4 + 9 * PIXELS // 16,
+    "depth": THUMBNAIL,  # of which the light is known
+    "video depth": THUMBNAIL,
 }
 
 
@@ -146,9 +162,7 @@ def test_a_stage_never_waits_and_allocates_nothing(name, device, tmp_path, monke
     print(f"{name}: {cost.a_frame(frames)}")
     assert cost.waits == [] and cost.allocations == 0
     assert 0 < cost.launches <= most * frames
-    thumbnail = 4 * (1 + SIDE * SIDE) if "depth" in name else 0  # of which the light is known
-    luma = HEIGHT * WIDTH if name == "rife" else 0  # in which text is found
-    assert cost.up + cost.down <= (16 + thumbnail + luma) * frames  # and times and flags
+    assert cost.up + cost.down <= (16 + CROSSING.get(name, 0)) * frames
 
 
 def test_weights_of_a_size_are_sent_once(device):
