@@ -1,6 +1,8 @@
 """What a stage costs a GPU in the steady state: launches, bytes across the bus, allocations, waits."""
 
+import math
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from stereoreel.core.options import resolve
 from stereoreel.image.host_copy import Download, numbers, upload
 from stereoreel.image.resize import Resizer, resize
 from stereoreel.stages import depth, interpolate, stereo, upscale, vsr
+from stereoreel.stages.depth import builtin as builtin_depth
 from stereoreel.stages.depth.depth_anything import DepthAnything
 from stereoreel.stages.depth.light import SIDE
 from stereoreel.stages.depth.stage import DepthStage
@@ -91,6 +94,19 @@ def depth_of(family, **edges):
     return stage
 
 
+def depth_by_motion(device, tmp_path):
+    with device.away():
+        stage = builtin_depth.load(None, resolve(depth.OPTIONS, {}), SimpleNamespace(device=cuda.CUDA))
+        prior = stage._prior
+
+    def on_host(image, near_ground):
+        with device.away():  # its weights are real, and stay on the host
+            return prior(image, near_ground)
+
+    stage._prior = on_host
+    return stage
+
+
 def pair(device, tmp_path, **options):
     return ForwardWarp(resolve(stereo.OPTIONS, options), cuda.CUDA)
 
@@ -105,6 +121,7 @@ STAGES = {
     "builtin interpolation": (interpolated_by_flow, 70, 1, 4),
     "depth": (depth_of(depth_nets.TINY, edges="smooth"), 600, 11, 23),
     "video depth": (depth_of(depth_nets.TINY_VIDEO, edges="smooth"), 80, 11, 39),
+    "builtin depth": (depth_by_motion, 120, 4, 20),
     "stereo": (pair, 113, 1, 4),
     "stereo without kernels": (pair, 1130, 1, 2),
 }
@@ -117,6 +134,8 @@ CROSSING = {
     "builtin interpolation": PIXELS // 4 + 9 * PIXELS // 16,
     "depth": THUMBNAIL,  # of which the light is known
     "video depth": THUMBNAIL,
+    # small colours down, and their depth up
+    "builtin depth": 8 * math.prod(builtin_depth.working_size(HEIGHT, WIDTH)),
 }
 
 

@@ -17,7 +17,6 @@ from .overlaid import lay, placed
 from .pairs import Moment, OutputFrame
 from .projection import NOTHING, Between, Motion, disagreement, measure, measured_size, project
 from .stage import LOST, SURE, Interpolated
-from .still import Layer
 
 APART = LOST / 255  # that a step of 8 bits stands for
 

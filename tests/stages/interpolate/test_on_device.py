@@ -13,7 +13,6 @@ from stereoreel.stages.interpolate import OPTIONS
 from stereoreel.stages.interpolate.builtin import FlowInterpolator
 from stereoreel.stages.interpolate.on_device import DeviceFlow
 from stereoreel.stages.interpolate.stage import InterpolationStage
-from tests.support import cuda_stand_in as cuda
 
 WIDTH, HEIGHT = 330, 194
 SAME, WITH_TEXT = 50, 45  # decibels; the strokes of letters are found in smaller lumas there
