@@ -25,6 +25,7 @@ from stereoreel.stages.interpolate.stage import InterpolationStage
 from stereoreel.stages.stereo.builtin import ForwardWarp
 from stereoreel.stages.upscale import builtin, spandrel
 from stereoreel.stages.upscale.network import ImageNetwork, read
+from stereoreel.stages.vsr import builtin as builtin_vsr
 from stereoreel.stages.vsr.basicvsr import BasicVSRStage
 from tests.support import cuda_stand_in as cuda
 from tests.support import rife_nets
@@ -66,6 +67,10 @@ def upscaled(device, tmp_path):
 def restored(device, tmp_path):
     options = resolve(vsr.OPTIONS, {"precision": "fp16", "window": 4, "offload": "off"})
     return on_gpu(device, lambda: BasicVSRStage(vsr_nets.small("BasicVSR++"), options, cuda.CUDA, 2))
+
+
+def fused(device, tmp_path):
+    return builtin_vsr.load(None, resolve(vsr.OPTIONS, {"radius": 2}), SimpleNamespace(device=cuda.CUDA))
 
 
 def interpolated(device, tmp_path):
@@ -117,6 +122,7 @@ STAGES = {
     "resize": (resized, 7, 1, 3),
     "upscaler": (upscaled, 30, 1, 4),
     "basicvsr": (restored, 510, 2, 10),
+    "builtin vsr": (fused, 500, 1, 6),
     "rife": (interpolated, 45, 1, 4),
     "builtin interpolation": (interpolated_by_flow, 70, 1, 4),
     "depth": (depth_of(depth_nets.TINY, edges="smooth"), 600, 11, 23),
@@ -134,6 +140,8 @@ CROSSING = {
     "builtin interpolation": PIXELS // 4 + 9 * PIXELS // 16,
     "depth": THUMBNAIL,  # of which the light is known
     "video depth": THUMBNAIL,
+    # luma and two numbers, and motion to four neighbours on a grid of 4 pixels
+    "builtin vsr": PIXELS + 8 + 4 * 4 * PIXELS // 16,
     # small colours down, and their depth up
     "builtin depth": 8 * math.prod(builtin_depth.working_size(HEIGHT, WIDTH)),
 }

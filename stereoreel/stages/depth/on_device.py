@@ -29,7 +29,7 @@ class Waiting(NamedTuple):
 
 
 class DeviceFrames:
-    """Takes frames ``[T, H, W, C]`` of a device to the host at the ``(height, width)`` that ``size`` returns."""
+    """Take frames ``[T, H, W, C]`` of a device to the host, at the height and width that ``size`` returns."""
 
     def __init__(self, device: torch.device, size: Callable[[int, int], tuple[int, int]]):
         self._device, self._size, self._resizer = device, size, Resizer()

@@ -1,4 +1,4 @@
-"""Builtin depth of frames on a GPU, of which small ones go to the host, against that of frames on the host."""
+"""Builtin depth of frames on a GPU, which go to the host at working size, against that of the host's."""
 
 from fractions import Fraction
 
