@@ -53,15 +53,19 @@ def resized(device, tmp_path):
     return builtin.LanczosStage(resolve(upscale.OPTIONS, {}), cuda.CUDA)
 
 
-def upscaled(device, tmp_path):
+def upscaled(device, tmp_path, **given):
     with device.away():
         path = image_nets.save(image_nets.random_net(image_nets.Compact, scale=2), tmp_path / "net.pth")
-    options = resolve(upscale.OPTIONS, {"factor": 1.5, "batch": TOGETHER})
+    options = resolve(upscale.OPTIONS, {"factor": 1.5, "batch": TOGETHER, **given})
 
     def make():
         return spandrel.ImageUpscaler(ImageNetwork(read(path), cuda.CUDA, "fp16"), options)
 
     return on_gpu(device, make)
+
+
+def steadied(device, tmp_path):
+    return upscaled(device, tmp_path, steady=1.0)
 
 
 def restored(device, tmp_path):
@@ -121,6 +125,7 @@ def pair(device, tmp_path, **options):
 STAGES = {
     "resize": (resized, 7, 1, 3),
     "upscaler": (upscaled, 30, 1, 4),
+    "steady upscaler": (steadied, 400, 1, 5),
     "basicvsr": (restored, 510, 2, 10),
     "builtin vsr": (fused, 500, 1, 6),
     "rife": (interpolated, 45, 1, 4),
@@ -135,6 +140,8 @@ STAGES = {
 PIXELS, THUMBNAIL = WIDTH * HEIGHT, 4 * (1 + SIDE * SIDE)
 # bytes for each source frame that cross the bus besides times and flags
 CROSSING = {
+    # luma, and motion on a grid of two pixels
+    "steady upscaler": PIXELS + PIXELS,
     "rife": PIXELS,  # luma, in which text is found
     # luma at half the size, and nine bytes for each cell of the motion's grid
     "builtin interpolation": PIXELS // 4 + 9 * PIXELS // 16,
