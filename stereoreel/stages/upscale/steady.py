@@ -101,8 +101,8 @@ class Steady:
         """Return ``upscaled`` ``[H2, W2, 3]`` stabilised, in its own dtype.
 
         ``source`` is ``[H, W, C]``, of any size, on the same device, or a result of ``begin``. ``motion``
-        ``[H, W, 2]``, (x, y) in source pixels, is each pixel's position in the previous frame, if known. A source equal to the
-        previous one returns the previous result.
+        ``[H, W, 2]``, (x, y) in source pixels, is each pixel's position in the previous frame, if known. A
+        source equal to the previous one returns the previous result.
         """
         if not self.strength:
             return upscaled

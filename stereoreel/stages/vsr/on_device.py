@@ -132,7 +132,7 @@ class DeviceWindow:
         return torch.where(variance > 0, centre.image + change, centre.frame).to(centre.frame.dtype)
 
     def _learn(self, sample: Tensor | float) -> Tensor | float:
-        """Return the running mean of the variance of past frames, less that of clean film; 0 if it is small."""
+        """Return the mean variance of past frames, less that of clean film; 0 if it is small."""
         self._count = min(self._count + 1, MEMORY)
         new = (sample - FLOOR).clamp(min=0) if isinstance(sample, Tensor) else 0.0
         self._noise = self._noise + (new - self._noise) / self._count
