@@ -2,22 +2,27 @@
 
 import math
 from fractions import Fraction
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from benchmarks.support import depth_nets, image_nets, vsr_nets
+from benchmarks.support import depth_3_nets, depth_nets, image_nets, moge_nets, vsr_nets
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.image.host_copy import Download, numbers, upload
 from stereoreel.image.resize import Resizer, resize
+from stereoreel.nets.film_interpolation import FILM
 from stereoreel.stages import depth, interpolate, stereo, upscale, vsr
 from stereoreel.stages.depth import builtin as builtin_depth
 from stereoreel.stages.depth.depth_anything import DepthAnything
+from stereoreel.stages.depth.depth_anything_3 import DepthAnything3
 from stereoreel.stages.depth.light import SIDE
+from stereoreel.stages.depth.moge import MoGe
 from stereoreel.stages.depth.stage import DepthStage
 from stereoreel.stages.interpolate.builtin import FlowInterpolator
+from stereoreel.stages.interpolate.film import FilmNetwork
 from stereoreel.stages.interpolate.networks import NetworkInterpolator
 from stereoreel.stages.interpolate.overlaid import Overlaid
 from stereoreel.stages.interpolate.rife import RifeNetwork
@@ -91,6 +96,16 @@ def interpolated_by_flow(device, tmp_path):
     return InterpolationStage(FlowInterpolator("fast"), resolve(interpolate.OPTIONS, {}))
 
 
+def interpolated_by_film(device, tmp_path):
+    options = resolve(interpolate.OPTIONS, {"precision": "fp16", "batch": TOGETHER})
+
+    def make():
+        network = FilmNetwork(FILM(filters=4, flow_filters=(4, 8, 8, 16)).eval(), torch.float16)
+        return InterpolationStage(Overlaid(NetworkInterpolator(network, cuda.CUDA, options)), options)
+
+    return on_gpu(device, make)
+
+
 def depth_of(family, **edges):
     def stage(device, tmp_path):
         options = resolve(depth.OPTIONS, {"precision": "fp16", "resolution": "native", **edges})
@@ -99,6 +114,18 @@ def depth_of(family, **edges):
         return on_gpu(
             device, lambda: DepthStage(DepthAnything(net, options, False, cuda.CUDA), options, cuda.CUDA)
         )
+
+    return stage
+
+
+def depth_of_net(network, made_up, **given):
+    """Return what makes the stage of another network."""
+
+    def stage(device, tmp_path):
+        options = resolve(depth.OPTIONS, {"precision": "fp16", "resolution": "native", **given})
+        with device.away():
+            net = made_up()
+        return on_gpu(device, lambda: DepthStage(network(net, options), options, cuda.CUDA))
 
     return stage
 
@@ -128,12 +155,33 @@ STAGES = {
     "steady upscaler": (steadied, 400, 1, 5),
     "basicvsr": (restored, 510, 2, 10),
     "builtin vsr": (fused, 500, 1, 6),
+    "film": (interpolated_by_film, 1000, 1, 4),
     "rife": (interpolated, 45, 1, 4),
     "builtin interpolation": (interpolated_by_flow, 70, 1, 4),
     "depth": (depth_of(depth_nets.TINY, edges="smooth"), 600, 11, 23),
     "video depth": (depth_of(depth_nets.TINY_VIDEO, edges="smooth"), 80, 11, 39),
+    "depth anything 3": (
+        depth_of_net(
+            lambda net, options: DepthAnything3(net, options, True, cuda.CUDA),
+            lambda: depth_3_nets.made_up(depth_3_nets.TINY_MONO),
+        ),
+        60,
+        11,
+        39,
+    ),
+    "moge": (
+        depth_of_net(
+            lambda net, options: MoGe(net, options, cuda.CUDA), lambda: moge_nets.made_up(moge_nets.TINY)
+        ),
+        60,
+        11,
+        39,
+    ),
+    "depth with edges": (depth_of(depth_nets.TINY_VIDEO, edges="snap"), 200, 11, 39),
     "builtin depth": (depth_by_motion, 120, 4, 20),
     "stereo": (pair, 113, 1, 4),
+    "stereo, stretched": (partial(pair, fill="stretch"), 110, 1, 4),
+    "stereo with a window": (partial(pair, floating_window=True), 200, 1, 4),
     "stereo without kernels": (pair, 1130, 1, 2),
 }
 
@@ -142,11 +190,15 @@ PIXELS, THUMBNAIL = WIDTH * HEIGHT, 4 * (1 + SIDE * SIDE)
 CROSSING = {
     # luma, and motion on a grid of two pixels
     "steady upscaler": PIXELS + PIXELS,
+    "film": PIXELS,
     "rife": PIXELS,  # luma, in which text is found
     # luma at half the size, and nine bytes for each cell of the motion's grid
     "builtin interpolation": PIXELS // 4 + 9 * PIXELS // 16,
     "depth": THUMBNAIL,  # of which the light is known
     "video depth": THUMBNAIL,
+    "depth anything 3": THUMBNAIL,
+    "moge": THUMBNAIL,
+    "depth with edges": THUMBNAIL,
     # luma and two numbers, and motion to four neighbours on a grid of 4 pixels
     "builtin vsr": PIXELS + 8 + 4 * 4 * PIXELS // 16,
     # small colours down, and their depth up
