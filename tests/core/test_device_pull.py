@@ -113,4 +113,4 @@ def test_the_default_never_waits_for_the_gpu(monkeypatch, tmp_path):
         print(cost.a_frame(count), (cost.up + cost.down) / planes)
         assert cost.waits == [] and cost.allocations == 0
         assert planes <= cost.up + cost.down - thumbnails - lumas <= 1.05 * planes
-        assert cost.launches <= 700 * count
+        assert cost.launches <= 170 * count

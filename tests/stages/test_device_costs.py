@@ -166,16 +166,16 @@ STAGES = {
             lambda: depth_3_nets.made_up(depth_3_nets.TINY_MONO),
         ),
         85,
-        11,
-        39,
+        4,
+        40,
     ),
     "moge": (
         depth_of_net(
             lambda net, options: MoGe(net, options, cuda.CUDA), lambda: moge_nets.made_up(moge_nets.TINY)
         ),
         85,
-        11,
-        39,
+        4,
+        40,
     ),
     "depth with edges": (depth_of(depth_nets.TINY_VIDEO, edges="snap"), 70, 11, 39),
     "builtin depth": (depth_by_motion, 120, 4, 20),
