@@ -24,7 +24,7 @@ from benchmarks.support.depth_nets import PUBLISHED, on_meta
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.media import colour
-from stereoreel.media.layouts.layout import pack
+from stereoreel.media.layouts.arrangement import arranged
 from stereoreel.media.write.picture import Pictures
 from stereoreel.media.yuv import PlaneFormat, from_planes
 from stereoreel.nets import rife
@@ -177,7 +177,7 @@ def counted_stages() -> dict[str, Figure]:
         writer = Pictures((2 * width, height), colour.BT709, "yuv420p")
         views = torch.empty(2, 1, height, width, 3, dtype=torch.float16, device=cuda.CUDA)
         figures["pack and convert"] = of_stage(
-            device, lambda: writer.quantize(pack(views, "full_sbs")[0]), 1, 1, 1
+            device, lambda: writer.quantize(arranged(views, "full_sbs")), 1, 1, 1
         )
     return figures
 

@@ -68,7 +68,7 @@ def half_precision(net: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 class Graphs:
-    """A function of tensors (and plain numbers) as one CUDA graph per shape; elsewhere a ``Spread``.
+    """A function of tensors (and plain values) as one CUDA graph per shape; elsewhere a ``Spread``.
 
     The first call with a shape runs it a few times to warm up and records it; with ``repeated``, the second
     one, so that shapes which come once cost nothing. More than ``most`` numbers in the first tensor keep the
@@ -84,7 +84,7 @@ class Graphs:
         self._refused = False
         self.recorded: OrderedDict[tuple, tuple[torch.cuda.CUDAGraph, list, Tensor | tuple]] = OrderedDict()
 
-    def __call__(self, first: Tensor, *others: Tensor | float) -> Any:  # what ``run`` returns
+    def __call__(self, first: Tensor, *others: Any) -> Any:  # what ``run`` returns
         if first.device.type != "cuda":
             return Spread(self.run)(first, *others)
         given = (first, *others)
@@ -154,7 +154,7 @@ def batch_size(device: torch.device, pixels: int, enough: Mapping[str, int], mos
 
 
 class Spread:
-    """A function of batches (and plain numbers); on a CPU, every core computes a part of the batch.
+    """A function of batches (and plain values); on a CPU, every core computes a part of the batch.
 
     On other devices it is the function itself. It returns a batch or a tuple of them.
     """
@@ -162,7 +162,7 @@ class Spread:
     def __init__(self, run: Callable):
         self.run = run
 
-    def __call__(self, first: Tensor, *others: Tensor | float) -> Any:  # what ``run`` returns
+    def __call__(self, first: Tensor, *others: Any) -> Any:  # what ``run`` returns
         count = min(len(first), torch.get_num_threads())
         if first.device.type != "cpu" or count < 2:
             return self.run(first, *others)

@@ -39,11 +39,9 @@ def grayscale(frames: Tensor) -> np.ndarray:
     """Return uint8 luma ``[T, H, W]`` of frames ``[T, H, W, C]`` in 0..1; extra channels are ignored."""
     import cv2
 
-    frames = frames[..., : 3 if frames.shape[-1] >= 3 else 1]
     if frames.is_cuda:  # a byte of each pixel crosses the bus, not three floats
-        weights = WEIGHTS if frames.shape[-1] == 3 else WEIGHTS[:1]
-        return Download(_levels(_weighted(frames, weights))).wait().numpy()
-    frames = frames.cpu().float().contiguous()
+        return Download(luma_levels(frames)).wait().numpy()
+    frames = frames[..., : 3 if frames.shape[-1] >= 3 else 1].cpu().float().contiguous()
     if frames.shape[-1] == 1:
         luma = frames[..., 0].clone()
     else:
@@ -51,6 +49,12 @@ def grayscale(frames: Tensor) -> np.ndarray:
         for index, frame in enumerate(frames.numpy()):  # one at a time, so that chunks cannot matter
             luma[index] = torch.from_numpy(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
     return _levels(luma).numpy()
+
+
+def luma_levels(frames: Tensor) -> Tensor:
+    """Return the same on the device of the frames, within a rounding."""
+    frames = frames[..., : 3 if frames.shape[-1] >= 3 else 1]
+    return _levels(_weighted(frames, WEIGHTS if frames.shape[-1] == 3 else WEIGHTS[:1]))
 
 
 def _weighted(frames: Tensor, weights: tuple[float, ...]) -> Tensor:

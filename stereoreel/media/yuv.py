@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..image.fused import Kernels
 from .fused_yuv import yuv_planes
+from .layouts.arrangement import WHOLE, Arrangement
 
 # weights of red and blue in luma, by swscale's colour space
 LUMA = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
@@ -93,23 +94,40 @@ def _ranges(bits: int, full: bool) -> tuple[float, float, float]:
     return (0, 256 * unit - 1, 256 * unit - 1) if full else (16 * unit, 219 * unit, 224 * unit)
 
 
-def to_planes(frame: Tensor, space: int, form: PlaneFormat, full_range: bool = False) -> Tensor:
+def to_planes(
+    frame: Tensor | Arrangement,
+    space: int,
+    form: PlaneFormat,
+    full_range: bool = False,
+    size: tuple[int, int] | None = None,
+) -> Tensor:
     """Return the planes ``[form.count(H, W)]``, one after the other, of RGB ``[H, W, C]`` in 0..1.
 
-    A single channel is grey, a fourth is left out. Both sides are multiples of what shares chroma. ``space``
-    is swscale's number of the colour space.
+    A single channel is grey, a fourth is left out. ``space`` is swscale's number of the colour space.
+    ``size`` is the height and width of the planes, whose last row and column repeat those of the frame; both
+    are multiples of what shares chroma.
     """
+    views = frame if isinstance(frame, Tensor) else frame.views
+    size = size or ((frame.shape[0], frame.shape[1]) if isinstance(frame, Tensor) else frame.size)
     return CONVERSION.run(
-        frame.device,
-        (frame.dtype, frame.shape[-1], form),
-        lambda: _planes(frame, space, form, full_range, True),
-        lambda: _planes(frame, space, form, full_range, False),
+        views.device,
+        (views.dtype, views.shape[-1], form, None if isinstance(frame, Tensor) else frame.layout),
+        lambda: _planes(frame, space, form, full_range, True, size),
+        lambda: _planes(frame, space, form, full_range, False, size),
     )
 
 
-def _planes(frame: Tensor, space: int, form: PlaneFormat, full_range: bool, kernels: bool) -> Tensor:
-    height, width = frame.shape[:2]
-    values = frame.new_empty(form.count(height, width), dtype=form.dtype)
+def _planes(
+    frame: Tensor | Arrangement,
+    space: int,
+    form: PlaneFormat,
+    full_range: bool,
+    kernels: bool,
+    size: tuple[int, int],
+) -> Tensor:
+    height, width = size
+    views = frame if isinstance(frame, Tensor) else frame.views
+    values = views.new_empty(form.count(height, width), dtype=form.dtype)
     luma, *chroma = form.planes(values, height, width)
     black, span, swing = _ranges(form.bits, full_range)
     red, blue = LUMA[space]
@@ -124,12 +142,20 @@ def _planes(frame: Tensor, space: int, form: PlaneFormat, full_range: bool, kern
             [weight * scale for weight in row]
             for row, scale in ((own, span), *((row, swing) for row in weights))
         ]
+        mix: list[float] = []
+        if isinstance(frame, Arrangement):
+            eyes, kind = frame.eyes, frame.kind
+            mix = [float(weight) for rows in zip(*frame.matrices or ()) for row in rows for weight in row]
+        else:
+            eyes, kind = (frame, frame), WHOLE
         yuv_planes(
-            frame.contiguous(), values, *(weight for row in tables for weight in row), black, middle,
-            form.bits, form.across, form.down, form.joined, form.shift, *SHRINKING[:4],
+            *(eye.contiguous() for eye in eyes), values, height, width, kind, mix,
+            *(weight for row in tables for weight in row), black, middle, form.bits, form.across, form.down,
+            form.joined, form.shift, *SHRINKING[:4],
         )  # fmt: skip
         return values
-    rgb = frame[..., : min(3, frame.shape[-1])].float().clamp(0, 1)
+    whole = filled(frame if isinstance(frame, Tensor) else frame.packed(), height, width)
+    rgb = whole[..., : min(3, whole.shape[-1])].float().clamp(0, 1)
     _store(luma, _weighted(rgb, own, span, black), form)
     if form.across == 2:
         rgb = (rgb[:, 0::2] + rgb[:, 1::2]).mul_(0.5)
@@ -141,12 +167,29 @@ def _planes(frame: Tensor, space: int, form: PlaneFormat, full_range: bool, kern
     return values
 
 
-def _trial(device: torch.device, dtype: torch.dtype, channels: int, form: PlaneFormat) -> bool:
+def filled(frame: Tensor, height: int, width: int) -> Tensor:
+    """Return a frame ``[H, W, C]`` of a size, at most one more on each side: its last ones are repeated."""
+    if frame.shape[0] < height:
+        frame = torch.cat([frame, frame[-1:]], 0)
+    return torch.cat([frame, frame[:, -1:]], 1) if frame.shape[1] < width else frame
+
+
+def _trial(
+    device: torch.device, dtype: torch.dtype, channels: int, form: PlaneFormat, layout: str | None = None
+) -> bool:
     """Return whether the kernel makes the planes of a small picture as PyTorch's operations do."""
-    place = torch.arange(TRIAL * TRIAL * channels, device=device, dtype=torch.float32)
-    frame = (place / 7).sin().mul(0.5).add(0.5).view(TRIAL, TRIAL, channels).to(dtype)
+    count = TRIAL * TRIAL * channels
+    place = torch.arange(count if layout is None else 2 * count, device=device, dtype=torch.float32)
+    values = (place / 7).sin().mul(0.5).add(0.5).to(dtype)
+    frame = (
+        values.view(TRIAL, TRIAL, channels)
+        if layout is None
+        else Arrangement(values.view(2, 1, TRIAL, TRIAL, channels), layout)
+    )
+    size = (TRIAL, TRIAL) if isinstance(frame, Tensor) else frame.size
     one, other = (
-        (_planes(frame, 1, form, False, kernels).int() & 0xFFFF) >> form.shift for kernels in (False, True)
+        (_planes(frame, 1, form, False, kernels, size).int() & 0xFFFF) >> form.shift
+        for kernels in (False, True)
     )
     return not bool((one - other).abs().max() > 1)
 

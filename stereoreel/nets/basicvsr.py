@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import torch
@@ -218,6 +218,14 @@ class Restorer(nn.Module):
         self.spynet = SPyNet(flow_widths)
         self.upsample1, self.upsample2 = Doubling(width, width), Doubling(width, last)
         self.conv_hr, self.conv_last = convolution(last, last), convolution(last, 3)
+        self.runs: dict[str, Callable[..., Tensor]] = {}
+
+    def steps(self) -> dict[str, Callable[..., Tensor]]:
+        """Return the functions of tensors that visit a frame once its branch has remembered enough.
+
+        ``runs`` may hold others in their place, such as recorded ones.
+        """
+        raise NotImplementedError
 
     @property
     def dtype(self) -> torch.dtype:
@@ -372,12 +380,29 @@ class BasicVSRPlusPlus(Restorer):
             frame = frames[index]
             own = [feature.to(frame.picture.device, self.dtype) for feature in known[index]]
             flow = (frame.back if forward else frame.onward) if memory else None
-            aligned = self.deform_align[name](own[0], memory, flow) if memory else torch.zeros_like(own[0])
-            last = aligned + self.backbone[name](torch.cat([*own, aligned], 1))
+            if memory is None or flow is None:
+                last = self._joined(name, own, torch.zeros_like(own[0]))
+            elif memory.before is None or memory.flow is None:
+                last = self._joined(name, own, self.deform_align[name](own[0], memory, flow))
+            else:
+                visit = self.runs.get(name) or partial(self._visited, name)
+                last = visit(*own, flow, *memory)
             memory = Memory(last, memory.last if memory else None, flow)
             if forward and index == count - 1:
                 carried[name] = memory
             yield index, last
+
+    def steps(self) -> dict[str, Callable[..., Tensor]]:
+        return {name: partial(self._visited, name) for name in BRANCHES}
+
+    def _visited(self, name: str, *tensors: Tensor) -> Tensor:
+        """Return a frame's feature in a branch, from its features so far, the flow, and a full ``Memory``."""
+        *own, flow, last, before, further = tensors
+        aligned = self.deform_align[name](own[0], Memory(last, before, further), flow)
+        return self._joined(name, own, aligned)
+
+    def _joined(self, name: str, own: Sequence[Tensor], aligned: Tensor) -> Tensor:
+        return aligned + self.backbone[name](torch.cat([*own, aligned], 1))
 
 
 class BasicVSR(Restorer):
@@ -410,23 +435,31 @@ class BasicVSR(Restorer):
     ) -> Iterator[Tensor]:
         behind, last = [], None
         for index in reversed(range(len(frames))):
-            last = self._visited(self.backward_resblocks, frames[index], last, frames[index].onward)
+            last = self._visited("backward", frames[index], last, frames[index].onward)
             if index < count:
                 behind.append(keep(last))
         last = carried["forward"].last if carried else None
         for frame in frames[:count]:
-            last = self._visited(self.forward_resblocks, frame, last, frame.back)
+            last = self._visited("forward", frame, last, frame.back)
             carried["forward"] = Memory(last)
             yield self.enlarge([behind.pop(), last], frame.picture)
 
-    def _visited(self, blocks: Blocks, frame: Frame, last: Tensor | None, flow: Tensor | None) -> Tensor:
+    def steps(self) -> dict[str, Callable[..., Tensor]]:
+        return {name: partial(self._followed, name) for name in ("backward", "forward")}
+
+    def _visited(self, name: str, frame: Frame, last: Tensor | None, flow: Tensor | None) -> Tensor:
         feature = frame.feature.to(frame.picture.device, self.dtype)
-        height, width = feature.shape[-2:]
-        moved = (
-            feature.new_zeros(1, self.width, height, width)
-            if last is None or flow is None
-            else warp(last.to(self.dtype), flow)
-        )
+        if last is None or flow is None:
+            height, width = feature.shape[-2:]
+            return self._joined(name, feature, feature.new_zeros(1, self.width, height, width))
+        visit = self.runs.get(name) or partial(self._followed, name)
+        return visit(feature, last.to(self.dtype), flow)
+
+    def _followed(self, name: str, feature: Tensor, last: Tensor, flow: Tensor) -> Tensor:
+        return self._joined(name, feature, warp(last, flow))
+
+    def _joined(self, name: str, feature: Tensor, moved: Tensor) -> Tensor:
+        blocks = self.backward_resblocks if name == "backward" else self.forward_resblocks
         return blocks(torch.cat([feature, moved], 1))
 
 

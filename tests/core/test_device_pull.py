@@ -8,7 +8,7 @@ from stereoreel.core.meter import Meter
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import pull
 from stereoreel.media import colour
-from stereoreel.media.layouts.layout import pack
+from stereoreel.media.layouts.arrangement import arranged
 from stereoreel.media.read.device_rgb import PlaneBlock, PlaneReader
 from stereoreel.media.write.picture import Pictures
 from stereoreel.media.yuv import PlaneFormat
@@ -87,7 +87,7 @@ def test_the_default_never_waits_for_the_gpu(monkeypatch, tmp_path):
         def write(chunk):
             nonlocal frames
             for frame in chunk.split(1, dim=-4):
-                waiting.append(writer.quantize(pack(frame, "full_sbs")[0]))
+                waiting.append(writer.quantize(arranged(frame, "full_sbs")))
                 frames += 1
                 if len(waiting) > 2:
                     waiting.pop(0)._values.wait()
@@ -113,4 +113,4 @@ def test_the_default_never_waits_for_the_gpu(monkeypatch, tmp_path):
         print(cost.a_frame(count), (cost.up + cost.down) / planes)
         assert cost.waits == [] and cost.allocations == 0
         assert planes <= cost.up + cost.down - thumbnails - lumas <= 1.05 * planes
-        assert cost.launches <= 700 * count
+        assert cost.launches <= 170 * count

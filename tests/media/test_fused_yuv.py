@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from stereoreel.media import yuv
+from stereoreel.media.layouts import arrangement
 from tests.support.triton_kernels import compiled, interpreted
 
 KERNEL = "stereoreel.media.yuv_kernel"
@@ -21,11 +22,43 @@ def test_planes_are_those_of_the_operations(monkeypatch, name, dtype, channels):
     frame = (torch.rand(10, 22, channels, generator=random) * 1.2 - 0.1).to(dtype)
     form = yuv.PlaneFormat.named(name)
     theirs, ours = (
-        (yuv._planes(frame, 9, form, False, kernels).int() & 0xFFFF) >> form.shift
+        (yuv._planes(frame, 9, form, False, kernels, frame.shape[:2]).int() & 0xFFFF) >> form.shift
         for kernels in (False, True)
     )
     assert int((ours - theirs).abs().max()) <= 1
     assert float((ours != theirs).float().mean()) < 0.01
+
+
+@pytest.mark.parametrize(
+    "layout, name, dtype, channels",
+    [
+        *((layout, "yuv420p", torch.float16, 3) for layout in arrangement.KINDS),
+        ("half_sbs", "p010le", torch.float32, 4),
+        ("anaglyph", "yuv444p12le", torch.float32, 1),
+    ],
+)
+def test_views_are_packed_as_pack_does(monkeypatch, layout, name, dtype, channels):
+    """Views of odd sizes, whose packed frame is filled to even ones."""
+    interpreted(monkeypatch, KERNEL)
+    random = torch.Generator().manual_seed(0)
+    views = (torch.rand(2, 1, 5, 7, channels, generator=random) * 1.2 - 0.1).to(dtype)
+    given = arrangement.Arrangement(views, layout)
+    assert given.packed().shape[:2] == given.size
+    size, form = tuple(side + side % 2 for side in given.size), yuv.PlaneFormat.named(name)
+    theirs, ours = (
+        (yuv._planes(given, 1, form, False, kernels, size).int() & 0xFFFF) >> form.shift
+        for kernels in (False, True)
+    )
+    assert int((ours - theirs).abs().max()) <= 1
+    assert float((ours != theirs).float().mean()) < 0.05
+
+
+@pytest.mark.parametrize("layout", ["half_sbs", "anaglyph"])
+def test_the_trial_of_a_layout_passes(monkeypatch, layout):
+    interpreted(monkeypatch, KERNEL)
+    monkeypatch.setattr(yuv, "TRIAL", 8)
+    form = yuv.PlaneFormat.named("yuv444p12le")
+    assert yuv._trial(torch.device("cpu"), torch.float16, 3, form, layout)
 
 
 @pytest.mark.parametrize("name", ["p010le", "yuv444p12le"])
@@ -37,15 +70,21 @@ def test_the_trial_passes(monkeypatch, name, dtype, channels):
 
 
 def test_the_trial_finds_wrong_planes(monkeypatch):
-    monkeypatch.setattr(yuv, "yuv_planes", lambda frame, values, *given: values.fill_(128))
+    monkeypatch.setattr(yuv, "yuv_planes", lambda one, other, values, *given: values.fill_(128))
     assert not yuv._trial(torch.device("cpu"), torch.float16, 3, yuv.PlaneFormat.named("yuv420p"))
 
 
-@pytest.mark.parametrize("plane, joined, bits", [("*u8", False, 8), ("*i16", True, 10)])
-def test_the_kernel_compiles_for_a_gpu(plane, joined, bits):
+@pytest.mark.parametrize(
+    "plane, joined, bits, kind", [("*u8", False, 8, 1), ("*i16", True, 10, 0), ("*u8", False, 8, 9)]
+)
+def test_the_kernel_compiles_for_a_gpu(plane, joined, bits, kind):
     constants = {
-        "height": 2160, "width": 7680, "channels": 3, "across": 2, "down": 2, "step": 1 + joined,
+        "height": 2160, "width": 7680, "high": 2160, "wide": 7680 >> (kind == 1), "channels": 3,
+        "kind": kind, "mix": (0.5,) * 18 if kind == 9 else None, "across": 2, "down": 2, "step": 1 + joined,
         "shift": 6 * joined, "block": 128,
     }  # fmt: skip
-    types = {"frame": "*fp16", **dict.fromkeys(("luma", "blue_plane", "red_plane"), plane)}
+    types = {
+        **dict.fromkeys(("one", "other"), "*fp16"),
+        **dict.fromkeys(("luma", "blue_plane", "red_plane"), plane),
+    }
     assert compiled(KERNEL, "planes", constants, **types, **dict.fromkeys(COEFFICIENTS, "fp32"))

@@ -1,19 +1,28 @@
 """What a stage costs a GPU in the steady state: launches, bytes across the bus, allocations, waits."""
 
+import math
 from fractions import Fraction
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from benchmarks.support import depth_nets, image_nets, vsr_nets
+from benchmarks.support import depth_3_nets, depth_nets, image_nets, moge_nets, vsr_nets
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.image.host_copy import Download, numbers, upload
 from stereoreel.image.resize import Resizer, resize
+from stereoreel.nets.film_interpolation import FILM
 from stereoreel.stages import depth, interpolate, stereo, upscale, vsr
+from stereoreel.stages.depth import builtin as builtin_depth
 from stereoreel.stages.depth.depth_anything import DepthAnything
+from stereoreel.stages.depth.depth_anything_3 import DepthAnything3
 from stereoreel.stages.depth.light import SIDE
+from stereoreel.stages.depth.moge import MoGe
 from stereoreel.stages.depth.stage import DepthStage
+from stereoreel.stages.interpolate.builtin import FlowInterpolator
+from stereoreel.stages.interpolate.film import FilmNetwork
 from stereoreel.stages.interpolate.networks import NetworkInterpolator
 from stereoreel.stages.interpolate.overlaid import Overlaid
 from stereoreel.stages.interpolate.rife import RifeNetwork
@@ -21,6 +30,7 @@ from stereoreel.stages.interpolate.stage import InterpolationStage
 from stereoreel.stages.stereo.builtin import ForwardWarp
 from stereoreel.stages.upscale import builtin, spandrel
 from stereoreel.stages.upscale.network import ImageNetwork, read
+from stereoreel.stages.vsr import builtin as builtin_vsr
 from stereoreel.stages.vsr.basicvsr import BasicVSRStage
 from tests.support import cuda_stand_in as cuda
 from tests.support import rife_nets
@@ -48,10 +58,10 @@ def resized(device, tmp_path):
     return builtin.LanczosStage(resolve(upscale.OPTIONS, {}), cuda.CUDA)
 
 
-def upscaled(device, tmp_path):
+def upscaled(device, tmp_path, **given):
     with device.away():
         path = image_nets.save(image_nets.random_net(image_nets.Compact, scale=2), tmp_path / "net.pth")
-    options = resolve(upscale.OPTIONS, {"factor": 1.5, "batch": TOGETHER})
+    options = resolve(upscale.OPTIONS, {"factor": 1.5, "batch": TOGETHER, **given})
 
     def make():
         return spandrel.ImageUpscaler(ImageNetwork(read(path), cuda.CUDA, "fp16"), options)
@@ -59,9 +69,17 @@ def upscaled(device, tmp_path):
     return on_gpu(device, make)
 
 
+def steadied(device, tmp_path):
+    return upscaled(device, tmp_path, steady=1.0)
+
+
 def restored(device, tmp_path):
     options = resolve(vsr.OPTIONS, {"precision": "fp16", "window": 4, "offload": "off"})
     return on_gpu(device, lambda: BasicVSRStage(vsr_nets.small("BasicVSR++"), options, cuda.CUDA, 2))
+
+
+def fused(device, tmp_path):
+    return builtin_vsr.load(None, resolve(vsr.OPTIONS, {"radius": 2}), SimpleNamespace(device=cuda.CUDA))
 
 
 def interpolated(device, tmp_path):
@@ -69,6 +87,20 @@ def interpolated(device, tmp_path):
 
     def make():
         network = RifeNetwork(rife_nets.network(), options, torch.float16)
+        return InterpolationStage(Overlaid(NetworkInterpolator(network, cuda.CUDA, options)), options)
+
+    return on_gpu(device, make)
+
+
+def interpolated_by_flow(device, tmp_path):
+    return InterpolationStage(FlowInterpolator("fast"), resolve(interpolate.OPTIONS, {}))
+
+
+def interpolated_by_film(device, tmp_path):
+    options = resolve(interpolate.OPTIONS, {"precision": "fp16", "batch": TOGETHER})
+
+    def make():
+        network = FilmNetwork(FILM(filters=4, flow_filters=(4, 8, 8, 16)).eval(), torch.float16)
         return InterpolationStage(Overlaid(NetworkInterpolator(network, cuda.CUDA, options)), options)
 
     return on_gpu(device, make)
@@ -86,6 +118,31 @@ def depth_of(family, **edges):
     return stage
 
 
+def depth_of_net(network, made_up, **given):
+    """Return what makes the stage of another network."""
+
+    def stage(device, tmp_path):
+        options = resolve(depth.OPTIONS, {"precision": "fp16", "resolution": "native", **given})
+        with device.away():
+            net = made_up()
+        return on_gpu(device, lambda: DepthStage(network(net, options), options, cuda.CUDA))
+
+    return stage
+
+
+def depth_by_motion(device, tmp_path):
+    with device.away():
+        stage = builtin_depth.load(None, resolve(depth.OPTIONS, {}), SimpleNamespace(device=cuda.CUDA))
+        prior = stage._prior
+
+    def on_host(image, near_ground):
+        with device.away():  # its weights are real, and stay on the host
+            return prior(image, near_ground)
+
+    stage._prior = on_host
+    return stage
+
+
 def pair(device, tmp_path, **options):
     return ForwardWarp(resolve(stereo.OPTIONS, options), cuda.CUDA)
 
@@ -95,12 +152,57 @@ def pair(device, tmp_path, **options):
 STAGES = {
     "resize": (resized, 7, 1, 3),
     "upscaler": (upscaled, 30, 1, 4),
-    "basicvsr": (restored, 510, 2, 10),
+    "steady upscaler": (steadied, 400, 1, 5),
+    "basicvsr": (restored, 165, 2, 10),
+    "builtin vsr": (fused, 500, 1, 6),
+    "film": (interpolated_by_film, 110, 1, 6),
     "rife": (interpolated, 45, 1, 4),
-    "depth": (depth_of(depth_nets.TINY, edges="smooth"), 600, 11, 23),
+    "builtin interpolation": (interpolated_by_flow, 70, 1, 4),
+    "depth": (depth_of(depth_nets.TINY, edges="smooth"), 60, 11, 39),
     "video depth": (depth_of(depth_nets.TINY_VIDEO, edges="smooth"), 80, 11, 39),
+    "depth anything 3": (
+        depth_of_net(
+            lambda net, options: DepthAnything3(net, options, True, cuda.CUDA),
+            lambda: depth_3_nets.made_up(depth_3_nets.TINY_MONO),
+        ),
+        85,
+        4,
+        40,
+    ),
+    "moge": (
+        depth_of_net(
+            lambda net, options: MoGe(net, options, cuda.CUDA), lambda: moge_nets.made_up(moge_nets.TINY)
+        ),
+        85,
+        4,
+        40,
+    ),
+    "depth with edges": (depth_of(depth_nets.TINY_VIDEO, edges="snap"), 70, 11, 39),
+    "builtin depth": (depth_by_motion, 120, 4, 20),
     "stereo": (pair, 113, 1, 4),
+    "stereo, stretched": (partial(pair, fill="stretch"), 110, 1, 4),
+    "stereo with a window": (partial(pair, floating_window=True), 200, 1, 4),
     "stereo without kernels": (pair, 1130, 1, 2),
+}
+
+PIXELS, THUMBNAIL = WIDTH * HEIGHT, 4 * (1 + SIDE * SIDE)
+# bytes for each source frame that cross the bus besides times and flags
+CROSSING = {
+    # luma, and motion on a grid of two pixels
+    "steady upscaler": PIXELS + PIXELS,
+    "film": PIXELS,
+    "rife": PIXELS,  # luma, in which text is found
+    # luma at half the size, and nine bytes for each cell of the motion's grid
+    "builtin interpolation": PIXELS // 4 + 9 * PIXELS // 16,
+    "depth": THUMBNAIL,  # of which the light is known
+    "video depth": THUMBNAIL,
+    "depth anything 3": THUMBNAIL,
+    "moge": THUMBNAIL,
+    "depth with edges": THUMBNAIL,
+    # luma and two numbers, and motion to four neighbours on a grid of 4 pixels
+    "builtin vsr": PIXELS + 8 + 4 * 4 * PIXELS // 16,
+    # small colours down, and their depth up
+    "builtin depth": 8 * math.prod(builtin_depth.working_size(HEIGHT, WIDTH)),
 }
 
 
@@ -146,9 +248,7 @@ def test_a_stage_never_waits_and_allocates_nothing(name, device, tmp_path, monke
     print(f"{name}: {cost.a_frame(frames)}")
     assert cost.waits == [] and cost.allocations == 0
     assert 0 < cost.launches <= most * frames
-    thumbnail = 4 * (1 + SIDE * SIDE) if "depth" in name else 0  # of which the light is known
-    luma = HEIGHT * WIDTH if name == "rife" else 0  # in which text is found
-    assert cost.up + cost.down <= (16 + thumbnail + luma) * frames  # and times and flags
+    assert cost.up + cost.down <= (16 + CROSSING.get(name, 0)) * frames
 
 
 def test_weights_of_a_size_are_sent_once(device):

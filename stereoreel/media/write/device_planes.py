@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...image import native
 from ...image.host_copy import Download
+from ..layouts.arrangement import Arrangement
 from ..yuv import PlaneFormat, to_planes
 
 LARGE = 1 << 18  # pixels from which loading compiled code pays
@@ -22,15 +23,23 @@ ROWS = 4  # of which the height is a multiple, for PyAV to find the planes of th
 
 
 class DevicePlanes:
-    """The planes of one frame ``[H, W, C]``, 0..1, on their way to the host.
+    """The planes of one frame ``[H, W, C]``, 0..1, or of two views to be packed, on their way to the host.
 
-    ``space`` is swscale's number of the colour space of ``format``.
+    ``space`` is swscale's number of the colour space of ``format``. ``size`` (height and width) may be one
+    more than the frame's.
     """
 
-    def __init__(self, frame: Tensor, space: int, form: PlaneFormat, format: str):
-        self._height, self._width = frame.shape[:2]
+    def __init__(
+        self,
+        frame: Tensor | Arrangement,
+        space: int,
+        form: PlaneFormat,
+        format: str,
+        size: tuple[int, int] | None = None,
+    ):
+        self._height, self._width = size or (frame.shape[:2] if isinstance(frame, Tensor) else frame.size)
         self._form, self._format = form, format
-        self._values = Download(to_planes(frame, space, form))
+        self._values = Download(to_planes(frame, space, form, size=(self._height, self._width)))
 
     def frame(self) -> av.VideoFrame:
         """Wait for the planes; return them as a frame, without a copy if possible."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
@@ -26,6 +26,7 @@ from ...core.clip import ClipInfo, Samples, Soundtrack
 from ...core.files import PartFile
 from ...core.system_errors import plain_errors
 from ...image.resize import fitted_size
+from ..layouts.arrangement import Arrangement, arranged
 from ..layouts.layout import packed_size, panes
 from ..plane_frames import PlaneFrames
 from ..read.clock import Clock, Taken
@@ -135,8 +136,11 @@ class Writer:
         for frame, far in zip(chunk.split(1, dim=-4), depths):
             if (span := next(self._taken)) is not None:
                 turn = self.frames // self._taken.turn
-                parts = [part[0] for part in panes(frame, layout, field, depth=far, turn=turn)]
-                views = [(view,) for view in parts[0].chunk(2, dim=1)] if self._layered else [parts]
+                if (both := arranged(frame, layout)) is not None:
+                    views: list[Sequence[Tensor | Arrangement]] = [(both,)]
+                else:
+                    parts = [part[0] for part in panes(frame, layout, field, depth=far, turn=turn)]
+                    views = [(view,) for view in parts[0].chunk(2, dim=1)] if self._layered else [parts]
                 levels.append((*span, [self._pictures.quantize(*view) for view in views]))
                 self.frames += 1
         self._submit(levels)

@@ -18,6 +18,7 @@ from ...core.clip import Color
 from ...image.resize import Resizer, fitted_size
 from ...image.transfer import linear_from_srgb
 from .. import colour
+from ..layouts.arrangement import Arrangement
 from ..read.pictures import is_float
 from ..yuv import PlaneFormat
 from .device_planes import DevicePlanes, GivenPlanes, HostPlanes
@@ -62,22 +63,24 @@ class Pictures:
         self._swscale, self._resize = VideoReformatter(), Resizer()
         self._planes = None if self._rgb else PlaneFormat.named(pix_fmt)
 
-    def quantize(self, *panes: Tensor) -> np.ndarray | DevicePlanes | HostPlanes:
+    def quantize(self, *panes: Tensor | Arrangement) -> np.ndarray | DevicePlanes | HostPlanes:
         """Convert a frame [H, W, C] to integers ``[H', W', 3 or 4]``, rounded on its device.
 
-        The frame may be given as panes next to each other. C = 1 is grey. The last row and column are
-        repeated if the format needs even sizes. Float formats get linear light, float32, unless the frames
-        are depth or hold light already. YUV is made, as swscale would make it, on a CUDA device, and on a CPU
-        where that is faster.
+        The frame may be given as panes next to each other, or as an arrangement of its views. C = 1 is grey.
+        The last row and column are repeated if the format needs even sizes. Float formats get linear light,
+        float32, unless the frames are depth or hold light already. YUV is made, as swscale would make it, on
+        a CUDA device, and on a CPU where that is faster.
         """
-        if HostPlanes.available(panes, self.size, self.format.name):
-            return HostPlanes(panes, colour.from_rgb(self.color)["dst_colorspace"])
-        frame = panes[0] if len(panes) == 1 else torch.cat(panes, 1)
+        if isinstance(panes[0], Arrangement) and self._planes and panes[0].size == self._shown[::-1]:
+            return self._on_device(panes[0], self._planes)
+        views = [pane.packed() if isinstance(pane, Arrangement) else pane for pane in panes]
+        if HostPlanes.available(views, self.size, self.format.name):
+            return HostPlanes(views, colour.from_rgb(self.color)["dst_colorspace"])
+        frame = views[0] if len(views) == 1 else torch.cat(views, 1)
         if frame.shape[:2] != self._shown[::-1] and not self._float:
             frame = self._resize(frame[None], *self._shown[::-1])[0]
         if self._planes and frame.device.type == "cuda":
-            space = colour.from_rgb(self.color)["dst_colorspace"]
-            return DevicePlanes(self._filled(frame), space, self._planes, self.format.name)
+            return self._on_device(frame, self._planes)
         if self._float:
             return self._floats(frame[..., :3].float())
         # swscale rounds 16-bit RGB to the YUV depth itself and expects its own code of white. RGB formats get
@@ -99,11 +102,9 @@ class Pictures:
             )
         return np.repeat(levels, 3, axis=2) if channels == 1 else levels
 
-    def _filled(self, frame: Tensor) -> Tensor:
-        """Return a frame of the size that the format needs, its last row and column repeated."""
-        if frame.shape[0] < self.size[1]:
-            frame = torch.cat([frame, frame[-1:]], 0)
-        return torch.cat([frame, frame[:, -1:]], 1) if frame.shape[1] < self.size[0] else frame
+    def _on_device(self, frame: Tensor | Arrangement, form: PlaneFormat) -> DevicePlanes:
+        space = colour.from_rgb(self.color)["dst_colorspace"]
+        return DevicePlanes(frame, space, form, self.format.name, self.size[::-1])
 
     def _floats(self, values: Tensor) -> np.ndarray:
         light = linear_from_srgb(values) if self._light else values

@@ -24,10 +24,11 @@ from torch import Tensor, nn
 from ...core.clip import Shot
 from ...core.host import Host
 from ...image import flow, native
-from .edges import shrink, upsample
+from .edges import upsample
 from .evidence import GAP, Picture
 from .learned import LearnedPrior
 from .light import SteadyLight
+from .on_device import DeviceFrames, Waiting
 from .tracking import AHEAD, ShotDepth, straightened
 from .windows import SteadyRange
 
@@ -53,21 +54,15 @@ def key_step(fps: Fraction | float) -> int:
     return min(LONGEST, 2 ** max(0, round(math.log2(max(float(fps), 1.0) / KEY_RATE))))
 
 
-class Waiting(NamedTuple):
-    """A frame whose depth is pending: its uint8 luma at frame size and at working size."""
-
-    large: Tensor
-    small: Tensor
-
-
 class DepthStage:
     """Depth ``[T, H, W, 1]`` of frames ``[T, H, W, C]``, float32 in 0..1, near = 1; same size and rate."""
 
     joint = False
 
-    def __init__(self, options, device: torch.device):
+    def __init__(self, options, device: torch.device, there: DeviceFrames | None = None):
         self.nets: list[nn.Module] = []
         self.options, self.device = options, device
+        self._there = there or (DeviceFrames(device, working_size) if device.type != "cpu" else None)
         self._prior = LearnedPrior()
         self.counts: Counter[str] = Counter()
 
@@ -86,17 +81,19 @@ class DepthStage:
 
     def _pictures(self, frames: Iterable[Tensor], waiting: deque[Waiting]) -> Iterator[Tensor]:
         """Yield frames at working size, ``[1, 3, h, w]``, and queue their lumas for their depth."""
+        if self._there is not None:
+            yield from self._there.pictures(frames, waiting)
+            return
         for chunk in frames:
             for frame in chunk:
-                small, large = working_size(frame[..., :3].to(self.device).float())
-                small = small.cpu().nan_to_num(0)  # one NaN would spread over the shot
-                own = torch.from_numpy(flow.grayscale(small[None])[0]).to(self.device)
-                waiting.append(Waiting(large, own))
+                small, large = reduced(frame[..., :3].cpu().float())
+                small = small.nan_to_num(0)  # one NaN would spread over the shot
+                waiting.append(Waiting(large, torch.from_numpy(flow.grayscale(small[None])[0])))
                 yield small.expand(-1, -1, 3).movedim(-1, 0)[None]
 
     def _finish(self, depth: Tensor, frame: Waiting) -> Tensor:
         """Return depth ``[1, H, W, 1]`` in 0..1 from that at working size."""
-        nearness = depth.to(self.device).clamp(0, 1)
+        nearness = self._there.there(depth) if self._there else depth.clamp(0, 1)
         nearness = 1 - nearness if self.options.invert else nearness
         return upsample(nearness, frame.small, frame.large)[None, ..., None]
 
@@ -231,30 +228,24 @@ def between(
     return total / weights
 
 
-def working_size(frame: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a frame ``[H, W, C]`` resized to about ``AREA`` pixels, and its ``luma``."""
+def working_size(height: int, width: int) -> tuple[int, int]:
+    """Return height and width, about ``AREA`` pixels, at which motion of frames of a size is measured."""
+    ratio = min(LARGEST, math.sqrt(AREA / (height * width)))
+    return max(1, round(height * ratio)), max(1, round(width * ratio))
+
+
+def reduced(frame: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a frame ``[H, W, C]`` on the CPU at working size, and its uint8 luma ``[H, W]``."""
     import cv2
 
-    height, width = frame.shape[:2]
-    ratio = min(LARGEST, math.sqrt(AREA / (height * width)))
-    size = (max(1, round(height * ratio)), max(1, round(width * ratio)))
-    if ratio <= 1 and frame.device.type != "cpu":
-        return shrink(frame, size).clamp(0, 1), luma(frame)
-    if ratio <= 1 and frame.shape[-1] == 3 and native.enabled():
+    size = working_size(*frame.shape[:2])
+    smaller = frame.shape[0] * frame.shape[1] >= AREA
+    if smaller and frame.shape[-1] == 3 and native.enabled():
         from .compiled import reduce
 
-        reduced, large = reduce(frame.contiguous().numpy(), size)
-        return torch.from_numpy(reduced).clamp(0, 1), torch.from_numpy(large)
-    method = cv2.INTER_AREA if ratio <= 1 else cv2.INTER_CUBIC
-    resized = cv2.resize(frame.cpu().contiguous().numpy(), size[::-1], interpolation=method)
-    small = torch.from_numpy(resized.reshape(*size, frame.shape[-1])).to(frame.device).clamp(0, 1)
-    return small, luma(frame)
-
-
-def luma(frame: Tensor) -> Tensor:
-    """Return uint8 luma ``[H, W]`` of a frame ``[H, W, C]`` in 0..1, on its device."""
-    if frame.device.type == "cpu":
-        return torch.from_numpy(flow.grayscale(frame[None])[0])
-    if frame.shape[-1] == 3:
-        frame = frame @ torch.tensor([[0.299], [0.587], [0.114]], device=frame.device)
-    return (frame[..., 0] * 255 + 0.5).clamp(0, 255).to(torch.uint8)
+        colors, levels = reduce(frame.contiguous().numpy(), size)
+        return torch.from_numpy(colors).clamp(0, 1), torch.from_numpy(levels)
+    method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    resized = cv2.resize(frame.contiguous().numpy(), size[::-1], interpolation=method)
+    small = torch.from_numpy(resized.reshape(*size, frame.shape[-1])).clamp(0, 1)
+    return small, torch.from_numpy(flow.grayscale(frame[None])[0])

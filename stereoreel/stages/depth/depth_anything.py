@@ -22,14 +22,12 @@ from ...nets import depth_anything
 from ...nets.depth_anything import PATCH
 from . import DepthOptions
 from .preprocess import NATIVE, PUBLISHED, antialiased, at_least, cubic, landscape_side, short_side
-from .stage import NEAREST, DepthStage, batches, depth_batch_size, depth_type
+from .stage import FEW, NEAREST, DepthStage, batches, depth_batch_size, depth_type
 from .windows import stream
 
 # largest distances in the training of the published metric models (Hypersim, Virtual KITTI)
 METRES = {"indoor": 20.0, "outdoor": 80.0}
 MOST_TOGETHER = 11  # half of the step between windows
-# numbers in the input whose launches take longer than their arithmetic: two frames of 518 lines, 16:9
-FEW = 2 * 3 * 518 * 924
 
 
 def load(entry, options: DepthOptions, host: Host) -> DepthStage:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...core.clip import ClipInfo
 from ...core.host import Host
-from ...image.compute import Spread
+from ...image.compute import Graphs
 from ...image.resize import Resizer
 from ...models import weights
 from ...nets import depth_anything_3
@@ -23,7 +23,7 @@ from ...nets.depth_anything_3 import with_sky
 from . import DepthOptions, joined_views
 from .parallax import FOCAL
 from .preprocess import PUBLISHED, antialiased, in_two_steps, nearest_multiple, short_edge, short_side
-from .stage import NEAREST, DepthStage, batches, depth_batch_size, depth_type
+from .stage import FEW, NEAREST, DepthStage, batches, depth_batch_size, depth_type
 from .windows import samples
 
 CANONICAL = 300.0  # pixels: the focal length for which a metric network outputs metres
@@ -59,6 +59,11 @@ class DepthAnything3:
         wanted = WINDOW.get(device.type, 8) if options.window == "auto" else int(options.window)
         self.window = wanted if net.family.views else 1
         self.aligned = self.window > 1
+        self._run = Graphs(self._one_by_one, FEW, True)
+
+    def forget(self) -> None:
+        """Drop graphs recorded for a model that has been moved."""
+        self._run.forget()
 
     def size(self, info: ClipInfo) -> tuple[int, int]:
         """Return the model input's height and width: multiples of 14, the short side near ``resolution``."""
@@ -90,7 +95,7 @@ class DepthAnything3:
             if unit is None:
                 unit = samples(depth[0]).median().clamp(min=1e-6)
             if self.metric:
-                unit = depth.new_tensor(CANONICAL / (FOCAL * max(depth.shape[-2:])))
+                unit = depth.new_full((), CANONICAL / (FOCAL * max(depth.shape[-2:])))
             yield 1 / (depth / unit + NEAREST)
 
     def _depth(self, pictures: Iterator[Tensor]) -> Iterator[Tensor]:
@@ -102,7 +107,7 @@ class DepthAnything3:
             yield from joined_views.stream(pictures, self._together_read, self.window)
         else:
             together = self._together(*first.shape[-2:])
-            yield from map(Spread(self._one_by_one), batches(pictures, together))
+            yield from map(self._run, batches(pictures, together))
 
     def _together_read(self, frames: Tensor) -> Tensor:
         return self._seen(frames[None])[0]

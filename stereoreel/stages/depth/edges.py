@@ -125,7 +125,7 @@ def upsample_parts(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
         total, weights = torch.zeros_like(own), torch.zeros_like(own)
         for value, luma, (near_row, near_column) in zip(four, lumas, corners):
             unlike = ((own - luma.take(place)) / (255 * LUMA_STEP)).square_().add_(FLOOR)
-            weight = torch.addcmul(own.new_tensor(FLOOR), near_row, near_column).div_(unlike)
+            weight = torch.addcmul(own.new_full((), FLOOR), near_row, near_column).div_(unlike)
             weights += weight
             total.addcmul_(weight, value.take(place))
         result.put_(target, torch.lerp(result.take(target), total.div_(weights), share.take(place)))
@@ -145,10 +145,3 @@ def between(size: int, grown: int, device) -> tuple[Tensor, Tensor]:
     place = ((torch.arange(grown, device=device) + 0.5) * (size / grown) - 0.5).clamp(0, size - 1)
     first = place.long()
     return first, place - first
-
-
-def shrink(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Average ``[H, W, C]`` down to ``size``."""
-    if tuple(image.shape[:2]) == tuple(size):
-        return image
-    return F.interpolate(image.movedim(-1, 0)[None], size, mode="area")[0].movedim(0, -1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...core.clip import ClipInfo
 from ...core.host import Host
-from ...image.compute import Spread
+from ...image.compute import Graphs
 from ...image.resize import Resizer
 from ...models import weights
 from ...nets import moge
@@ -41,6 +41,11 @@ class MoGe:
         self.net, self.options, self.device = net.to(self.dtype), options, device
         self.nets: list[nn.Module] = [self.net]
         self._resizer = Resizer()
+        self._run = Graphs(self._distances, repeated=True)  # the fit of a focal length has many small steps
+
+    def forget(self) -> None:
+        """Drop graphs recorded for a model that has been moved."""
+        self._run.forget()
 
     def size(self, info: ClipInfo) -> tuple[int, int]:
         """Return the model input's height and width: multiples of 14, the short side near ``resolution``.
@@ -73,12 +78,11 @@ class MoGe:
         together = self._together(*first.shape[-2:])
         # the original enlarges points, which keeps sharp edges sharp; snapped edges come from the frame
         size = frame if self.options.edges == "smooth" else None
+        for images in batches(chain([first], pictures), together):
+            yield 1 / (self._run(images, size) + NEAREST)
 
-        def distances(images: Tensor) -> Tensor:
-            return moge.distances(self.net(images, size))
-
-        for distance in map(Spread(distances), batches(chain([first], pictures), together)):
-            yield 1 / (distance + NEAREST)
+    def _distances(self, images: Tensor, size: tuple[int, int] | None) -> Tensor:
+        return moge.distances(self.net(images, size))
 
     def _together(self, height: int, width: int) -> int:
         return depth_batch_size(self.device, height, width, MOST_TOGETHER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -12,20 +12,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.clip import ClipInfo, Shot
-from ...image.compute import batch_size, resolve_dtype
+from ...image.compute import Graphs, batch_size, resolve_dtype
 from ...image.edge_snap import snap
 from ...image.host_copy import upload
 from ...image.resize import Resizer
 from . import DepthOptions
 from .light import SteadyLight
 from .preprocess import LONGEST, NATIVE
-from .windows import SteadyRange
+from .windows import SteadyRange, match
 
 log = logging.getLogger(__name__)
 
 # metres added to a distance before it is inverted, so that very near objects do not take the complete range
 NEAREST = 0.1
 
+# numbers in the input whose launches take longer than their arithmetic: two frames of 518 lines, 16:9
+FEW = 2 * 3 * 518 * 924
+FEW_SHOWN = 3 * 1920 * 1080  # the same in a frame whose edges are aligned
 BATCH_PIXELS = {"cpu": 518 * 924, "cuda": 8 * 518 * 924}
 
 
@@ -77,6 +80,9 @@ class DepthStage:
         self.nets: list[nn.Module] = list(network.nets)
         self._noted = False
         self._resizer = Resizer()
+        on_gpu = device.type == "cuda"
+        self._fit = Graphs(match) if on_gpu else match
+        self._align = Graphs(snap_to, FEW_SHOWN, True) if on_gpu else snap_to
 
     def memory(self, info: ClipInfo) -> int:
         return self.network.memory(*self.network.size(info))
@@ -85,11 +91,14 @@ class DepthStage:
         """Drop graphs recorded for a model that has been moved."""
         if hasattr(self.network, "forget"):
             self.network.forget()
+        for one in (self._fit, self._align):
+            if isinstance(one, Graphs):
+                one.forget()
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         self._note(shot.info)
         waiting: deque[Tensor] = deque()  # the frames whose depth is pending
-        steady = SteadyRange(aligned=self.network.aligned)
+        steady = SteadyRange(aligned=self.network.aligned, fit=self._fit)
         light = SteadyLight(self._inputs(frames, waiting, self.network.size(shot.info)))
         for level in light.dark():
             frame = waiting.popleft()
@@ -127,19 +136,30 @@ class DepthStage:
 
     def _finished(self, depth: Tensor, frame: Tensor) -> Tensor:
         """Return one frame's depth at its size, ``[H, W, 1]``."""
-        return finished(depth, frame.to(self.device), self.options, self._resizer, self.network.corners)
+        frame, corners = frame.to(self.device), self.network.corners
+        return finished(depth, frame, self.options, self._resizer, corners, self._align)
+
+
+def snap_to(frame: Tensor, depth: Tensor, dilate: int) -> Tensor:
+    """Return depth ``[h, w]`` at the size of a frame, aligned with its edges; see ``snap``."""
+    return snap(depth, frame, dilate)
 
 
 def finished(
-    depth: Tensor, frame: Tensor, options: DepthOptions, resizer: Resizer, corners: bool = False
+    depth: Tensor,
+    frame: Tensor,
+    options: DepthOptions,
+    resizer: Resizer,
+    corners: bool = False,
+    align: Callable[[Tensor, Tensor, int], Tensor] = snap_to,
 ) -> Tensor:
     """Return depth ``[h, w]`` in 0..1 as ``[H, W, 1]`` of a frame ``[H, W, C]``.
 
-    The options ``edges``, ``dilate`` and ``invert`` apply. ``corners`` see ``DepthNetwork``; ``snap`` finds
-    the edges of the frame itself.
+    The options ``edges``, ``dilate`` and ``invert`` apply. ``corners`` see ``DepthNetwork``; ``align`` is
+    ``snap_to``, or that recorded, and finds the edges of the frame itself.
     """
     if options.edges == "snap":
-        depth = snap(depth, frame, options.dilate)[..., None]
+        depth = align(frame, depth, options.dilate)[..., None]
     elif corners:
         depth = F.interpolate(
             depth.float()[None, None], frame.shape[:2], mode="bilinear", align_corners=True

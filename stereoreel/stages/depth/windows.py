@@ -10,7 +10,7 @@ change any frame is not computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import torch
@@ -154,11 +154,6 @@ def fit(new: Tensor, old: Tensor) -> tuple[Tensor, Tensor]:
     return scale, level - scale * middle
 
 
-def align(previous: Tensor, current: Tensor) -> tuple[Tensor, Tensor]:
-    """Fit scale and shift (on the device) of ``current`` to ``previous``, ``[H, W]``; see ``match``."""
-    return match(samples(current), samples(previous))
-
-
 def match(new: Tensor, old: Tensor) -> tuple[Tensor, Tensor]:
     """Fit scale and shift from ``new`` to ``old`` ``[N]``, of which fewer than half truly changed.
 
@@ -198,7 +193,7 @@ class SteadyRange:
     first become 0 and 1. The range follows those of later frames by the fraction ``adapt`` per frame and by
     at most ``step`` of the range. This bounds the effect of any change of content on the parallax of the
     rest: with a divergence of 2 % at 1920 pixels, a ``step`` of 0.004 is 0.15 pixels. It never synchronises
-    with the device.
+    with the device. ``fit`` is ``match``, or that recorded: some hundred small operations.
     """
 
     def __init__(
@@ -208,7 +203,9 @@ class SteadyRange:
         adapt: float = 0.03,
         step: float = 0.004,
         aligned: bool = False,
+        fit: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = match,
     ):
+        self._fit = fit
         self._percentiles, self._adapt, self._step, self._aligned = (low, high), adapt, step, aligned
         self._before: Tensor | None = None
         self._range: Tensor | None = None  # [2]
@@ -219,7 +216,7 @@ class SteadyRange:
 
     def _one(self, frame: Tensor) -> Tensor:
         if self._before is not None and not self._aligned:
-            scale, shift = align(self._before, frame)
+            scale, shift = self._fit(samples(frame), samples(self._before))
             frame = frame * scale + shift
         self._before = frame
         ordered = samples(frame).sort().values

@@ -14,6 +14,7 @@ from ...core.clip import ClipInfo
 from ...core.host import Host
 from ...image.flow import grayscale
 from . import InterpolateOptions
+from .on_device import DeviceFlow
 from .pairs import Moment, OutputFrame
 from .projection import Between, Motion, compose, disagreement, measure, project
 from .stage import LOST, SURE, Interpolated, InterpolationStage
@@ -28,13 +29,20 @@ class FlowInterpolator:
 
     def __init__(self, quality: str):
         self.nets: list[nn.Module] = []
-        self.quality = quality
+        self.quality, self._there = quality, DeviceFlow(quality)
+
+    def begin(self, chunk: Tensor) -> list[dict] | None:
+        """Begin to fetch what is needed of the frames of a GPU; return what each of them is to keep."""
+        return self._there.begin(chunk) if chunk.is_cuda else None
 
     def batch_size(self, info: ClipInfo) -> int:
         return 1
 
     def interpolate(self, wanted: list[OutputFrame]) -> list[Interpolated]:
-        return [self._one(one) for one in wanted]
+        return [
+            self._there.interpolate(one) if one.left.chunks["clip"].is_cuda else self._one(one)
+            for one in wanted
+        ]
 
     def _one(self, one: OutputFrame) -> Interpolated:
         betweens = [project(motion, float(one.t)) for motion in self._motions(one.left, one.right)]
@@ -62,7 +70,7 @@ def _views(moment: Moment) -> dict[str, list[np.ndarray]]:
     if "views" not in moment.kept:
         moment.kept["views"] = {
             port: [
-                np.ascontiguousarray(view.cpu().float().numpy())  # half of the bytes cross the bus
+                np.ascontiguousarray(view.cpu().float().numpy())
                 for view in tensor.reshape(-1, *tensor.shape[-3:])
             ]
             for port, tensor in moment.chunks.items()

@@ -95,22 +95,22 @@ def _with_text(one: OutputFrame, made: Interpolated, text: list[list[Layer]]) ->
     shown = made.trust.clone()
     for layered, trust in zip(text, shown.reshape(-1, *shown.shape[-3:])):
         for layer in layered:
-            trust += _placed(layer, time, trust[..., 0])[..., None].to(trust) * (1 - trust)
+            trust += placed(layer, time, trust[..., 0])[..., None].to(trust) * (1 - trust)
     for port, chunk in made.chunks.items():
         sides = [side.chunks[port].to(chunk.device) for side in (one.left, one.right)]
         result = chunk.clone()
         views = (part.reshape(-1, *part.shape[-3:]) for part in (result, *sides))
         for picture, first, second, layered in zip(*views, text):
             for layer in layered:
-                _lay(picture, first, second, layer, time, smooth=port == "clip")
+                lay(picture, first, second, layer, time, smooth=port == "clip")
         chunks[port] = result
     return Interpolated(chunks, shown)
 
 
-def _lay(picture: Tensor, first: Tensor, second: Tensor, layer: Layer, time: float, smooth: bool) -> None:
+def lay(picture: Tensor, first: Tensor, second: Tensor, layer: Layer, time: float, smooth: bool) -> None:
     """Lay a layer of two frames over a picture ``[H, W, C]`` at a time between them."""
     height, width = picture.shape[:2]
-    part = _placed(layer, time, picture)
+    part = placed(layer, time, picture)
     rows = np.flatnonzero(layer.part.any(1))
     scale = height / len(layer.part)
     x, y = layer.speed[0] * width / layer.part.shape[1], layer.speed[1] * scale
@@ -123,7 +123,7 @@ def _lay(picture: Tensor, first: Tensor, second: Tensor, layer: Layer, time: flo
     band += part[top:bottom, :, None].to(band) * (laid - band)
 
 
-def _placed(layer: Layer, time: float, like: Tensor) -> Tensor:
+def placed(layer: Layer, time: float, like: Tensor) -> Tensor:
     """Return a layer's part of each pixel ``[H, W]`` of an image of a size, at a time between both frames."""
     part = layer.part
     if time and any(layer.speed):

@@ -59,14 +59,20 @@ class Between(NamedTuple):
     motion: Motion
 
 
-def measure(first: np.ndarray, second: np.ndarray, quality: str) -> Motion:
-    """Measure the motion between two frames' luma, uint8 ``[H, W]``."""
+def measure(
+    first: np.ndarray, second: np.ndarray, quality: str, shape: tuple[int, int] | None = None
+) -> Motion:
+    """Measure the motion between two frames' luma, uint8 ``[H, W]``.
+
+    Lumas that are smaller than the frames have the size at which motion is measured, and ``shape`` is theirs.
+    """
     import cv2
 
-    size = _measured(*first.shape)
+    shape = shape or (first.shape[0], first.shape[1])
+    size = measured_size(*shape)
     images = [_resized(image, size, cv2.INTER_AREA) for image in (first, second)]
     alike = _in_one_light(*images)
-    forward, backward = (_on_grid(flow, *first.shape) for flow in _searched(alike, SEARCHES[quality]))
+    forward, backward = (_on_grid(flow, *shape) for flow in _searched(alike, SEARCHES[quality]))
     grid = forward.shape[1::-1]
     left, right = (_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in alike)
     trust, back_trust = _trust(left, right, forward, backward), _trust(right, left, backward, forward)
@@ -79,7 +85,7 @@ def forward_motion(first: np.ndarray, second: np.ndarray, quality: str) -> np.nd
     """Measure where each cell of the first luma, uint8 ``[H, W]``, went: ``[h, w, 2]``, in cells."""
     import cv2
 
-    size = _measured(*first.shape)
+    size = measured_size(*first.shape)
     small = _in_one_light(*(_resized(image, size, cv2.INTER_AREA) for image in (first, second)))
     if min(small[0].shape) < SMALLEST:
         return np.zeros((*small[0].shape, 2), np.float32)
@@ -107,7 +113,7 @@ def _in_one_light(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np
     return match_exposure(first, second) if same else (first, second)
 
 
-def _measured(height: int, width: int) -> tuple[int, int]:
+def measured_size(height: int, width: int) -> tuple[int, int]:
     """Return the width and height for measuring motion: half, unless that is too small."""
     scale = min(0.5, WIDEST / max(height, width))
     size = round(width * scale), round(height * scale)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, repeat
 from math import ceil
 from typing import NamedTuple, Protocol
@@ -18,6 +19,7 @@ from ...image.repeats import Marks, marked
 from . import InterpolateOptions, ending, target_fps
 from .pairs import LONGEST, Moment, OutputFrame, Schedule, output_frames
 
+Begin = Callable[[Tensor], "list[dict] | None"]
 WAIT = 8  # most copies to buffer while a batch fills
 # difference of the two warped images for full confidence, and for none
 SURE, LOST = 0.04, 0.2
@@ -31,7 +33,11 @@ class Interpolated(NamedTuple):
 
 
 class Interpolator(Protocol):
-    """An interpolation model. ``batch_size`` returns its batch size for a clip."""
+    """An interpolation model. ``batch_size`` returns its batch size for a clip.
+
+    If it has ``begin``, each chunk is given to it as early as possible; what that returns for each of the
+    chunk's frames is in ``kept`` of its moment.
+    """
 
     @property
     def nets(self) -> list[nn.Module]: ...
@@ -89,7 +95,7 @@ class InterpolationStage:
         fps = target_fps(self.options, shot.info)
         wanted = output_frames(
             shot,
-            moments(shot, frames, depth),
+            moments(shot, frames, depth, getattr(self.interpolator, "begin", None)),
             fps,
             self.schedule,
             self.options.duplicates == "smooth",
@@ -139,18 +145,30 @@ class InterpolationStage:
         return {**mended, "confidence": result.trust}
 
 
-def moments(shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None) -> Iterator[Moment]:
+def moments(
+    shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None, begin: Begin | None = None
+) -> Iterator[Moment]:
+    begun: deque[list[dict] | None] = deque()
+    frames = _begun(frames, begin, begun) if begin else frames
     number = shot.start
     chunks: Iterable[tuple[Tensor, Marks | None]] = zip(frames, repeat(None)) if shot.live else marked(frames)
     for (chunk, equal), depths in zip(chunks, repeat(None) if depth is None else depth):
+        known = begun.popleft() if begun else None
         for index in range(chunk.shape[-4]):
             moment = Moment(
                 number, chunk.narrow(-4, index, 1), None if depths is None else depths.narrow(-4, index, 1)
             )
             moment.repeats = equal[index] if equal else None
+            moment.kept.update(known[index] if known else {})
             moment.last = index == chunk.shape[-4] - 1 and shot.drained()
             yield moment
             number += 1
+
+
+def _begun(frames: Iterable[Tensor], begin: Begin, begun: deque[list[dict] | None]) -> Iterator[Tensor]:
+    for chunk in frames:
+        begun.append(begin(chunk))
+        yield chunk
 
 
 def groups(wanted: Iterable[OutputFrame], together: int) -> Iterator[list[OutputFrame]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from ...models.weights import loading
 from . import UpscaleOptions, wanted_size
 from .network import ImageNetwork, read
 from .reuse import Group, StillTiles, groups
-from .steady import Steady
+from .steady import Begun, Steady
 from .work import Budget, Work
 
 
@@ -34,6 +35,14 @@ def load(entry, options: UpscaleOptions, host: Host) -> ImageUpscaler:
     with loading(path):  # runs the model on a small image for the first time
         network = ImageNetwork(descriptor, host.device, options.precision, options.compile)
     return ImageUpscaler(network, options)
+
+
+class Started(NamedTuple):
+    """Frames on the model's device, the same for ``Steady``, and the function that waits for the images."""
+
+    frames: Tensor
+    sources: Sequence[Tensor | Begun]
+    images: Callable[[], Tensor]
 
 
 class ImageUpscaler:
@@ -90,11 +99,11 @@ class ImageUpscaler:
         )
         steady = Steady(self.options.steady) if self.options.steady else None
         last = first[:0]  # replaced by the first result: the first frame is never a repeated one
-        waiting: deque[tuple[Group, tuple[Tensor, Callable[[], Tensor]] | None]] = deque()
+        waiting: deque[tuple[Group, Started | None]] = deque()
 
-        def finished(group: Group, begun: tuple[Tensor, Callable[[], Tensor]] | None) -> Iterator[Tensor]:
+        def finished(group: Group, begun: Started | None) -> Iterator[Tensor]:
             nonlocal last
-            images = self._images(*begun, steady, shot.frame) if begun else last[:0]
+            images = self._images(begun, steady, shot.frame) if begun else last[:0]
             yield from _chunks(last, images, group.shown)
             last = images[-1:] if begun else last
 
@@ -104,7 +113,7 @@ class ImageUpscaler:
             self.counts["frames computed"] += len(group.numbers)
             self.counts["frames reused"] += len(group.shown) - len(group.numbers)
             numbers = [shot.start + number for number in group.numbers]
-            begun = self._begun(group.fresh, numbers, run) if numbers else None
+            begun = self._begun(group.fresh, numbers, run, steady) if numbers else None
             waiting.append((group, begun))
             # one group later, when the device has more to do, unless somebody waits for the frames
             while len(waiting) > (0 if shot.live or self.network.device.type != "cuda" else 1):
@@ -113,31 +122,28 @@ class ImageUpscaler:
             yield from finished(*one)
 
     def _begun(
-        self, frames: Tensor, names: list[int], run: Work | StillTiles
-    ) -> tuple[Tensor, Callable[[], Tensor]]:
-        """Start the model; return the frames on its device, and the function that waits for the images."""
+        self, frames: Tensor, names: list[int], run: Work | StillTiles, steady: Steady | None
+    ) -> Started:
+        """Start the model on some frames."""
         frames = upload(frames, self.network.device)
+        colors = frames[..., :3]
+        sources = steady.begin(colors) if steady and frames.is_cuda else list(colors)
         images = frames[..., :3].float().movedim(-1, 1)
         if isinstance(run, StillTiles):
             whole = run(images, names)
-            return frames, lambda: whole
+            return Started(frames, sources, lambda: whole)
         begun = run.begin(images, names)
-        return frames, lambda: run.finish(begun)
+        return Started(frames, sources, lambda: run.finish(begun))
 
-    def _images(
-        self,
-        frames: Tensor,
-        found: Callable[[], Tensor],
-        steady: Steady | None,
-        frame: tuple[int, int] | None,
-    ) -> Tensor:
+    def _images(self, begun: Started, steady: Steady | None, frame: tuple[int, int] | None) -> Tensor:
         """Return a batch of finished frames ``[n, H', W', C]``; ``frame`` is the full frame around theirs."""
+        frames = begun.frames
         width, height = wanted_size(self.options, frames.shape[2], frames.shape[1], frame)
-        images = found().movedim(1, -1)
+        images = begun.images().movedim(1, -1)
         if images.shape[1:3] != (height, width):
             images = self._resize(images, height, width)
         if steady:
-            images = torch.stack([steady(frame[..., :3], image) for frame, image in zip(frames, images)])
+            images = torch.stack([steady(source, image) for source, image in zip(begun.sources, images)])
         if frames.shape[-1] == 4:
             images = torch.cat([images, self._resize(frames[..., 3:].float(), height, width)], -1)
         return images.to(torch.float32 if images.device.type == "cpu" else torch.float16)

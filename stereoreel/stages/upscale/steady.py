@@ -11,11 +11,14 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...image.flow import flow
+from ...image.flow import PRESETS, flow, luma_levels
+from ...image.host_copy import Download
+from ...image.host_flow import SmallLumas, send_flow
 from .filters import area, at, confined, mean_near, warp
 
 # weight of the past at strength 1: in still areas, and in moving areas, where resampling wears it off
@@ -38,12 +41,29 @@ RANGE = 5  # output pixels; side of the square whose minimum and maximum bound t
 class Seen(NamedTuple):
     """A source frame: unchanged, as colour ``[h, w, 3]``, float32, of at most SEEN_PIXELS, and as luma.
 
-    The luma is uint8 on the CPU.
+    The luma is uint8 on the CPU. If motion is ``sent``, it comes to the device on the grid of its search.
     """
 
     source: Tensor
     color: Tensor
     luma: np.ndarray
+    sent: bool = False
+
+
+class Begun(NamedTuple):
+    """A source frame whose luma is on its way to the host, and whether it equals the one before it."""
+
+    source: Tensor
+    color: Tensor
+    lumas: SmallLumas
+    equal: Download
+    place: int
+
+    def repeats(self) -> bool:
+        return bool(self.equal.wait()[self.place])
+
+    def seen(self) -> Seen:
+        return Seen(self.source, self.color, self.lumas[self.place], sent=True)
 
 
 class Steady:
@@ -60,19 +80,35 @@ class Steady:
         self._past: Tensor | None = None  # the last result [H2, W2, 3], float32
         self._noise: Tensor | None = None
         self._count = 0
+        self._latest: Tensor | None = None  # the last frame that was begun
 
-    def __call__(self, source: Tensor, upscaled: Tensor, motion: np.ndarray | None = None) -> Tensor:
+    def begin(self, sources: Tensor) -> list[Begun]:
+        """Begin with source frames ``[T, H, W, C]``; the next calls take the results, in order.
+
+        A GPU has other work until the host looks at what it needs of them.
+        """
+        before = torch.cat([sources[:1] if self._latest is None else self._latest, sources[:-1]])
+        equal = Download((sources == before).flatten(1).all(1))
+        self._latest = sources[-1:]
+        colors = [seen_color(source) for source in sources]
+        lumas = SmallLumas(luma_levels(torch.stack(colors)))
+        return [
+            Begun(source, color, lumas, equal, place)
+            for place, (source, color) in enumerate(zip(sources, colors))
+        ]
+
+    def __call__(self, source: Tensor | Begun, upscaled: Tensor, motion: np.ndarray | None = None) -> Tensor:
         """Return ``upscaled`` ``[H2, W2, 3]`` stabilised, in its own dtype.
 
-        ``source`` is ``[H, W, C]``, of any size, on the same device. ``motion`` ``[H, W, 2]``, (x, y) in
-        source pixels, is each pixel's position in the previous frame, if known. A source equal to the
-        previous one returns the previous result.
+        ``source`` is ``[H, W, C]``, of any size, on the same device, or a result of ``begin``. ``motion``
+        ``[H, W, 2]``, (x, y) in source pixels, is each pixel's position in the previous frame, if known. A
+        source equal to the previous one returns the previous result.
         """
         if not self.strength:
             return upscaled
         before, past = self._seen, self._past
-        if before is None or past is None or not torch.equal(source, before.source):
-            self._seen = observe(source)
+        if before is None or past is None or not repeats(source, before):
+            self._seen = source.seen() if isinstance(source, Begun) else observe(source)
             now = upscaled.float().contiguous()
             if before is None or past is None:
                 self._past = past = now
@@ -88,7 +124,8 @@ class Steady:
         apart = energy(change)
         noise = self._learn(torch.minimum(difference_noise(apart, seen.color), texture_noise(seen.color)))
         trend = coarse_change(change, visibility(apart, noise))
-        past = warp(past, motion_at(way, way.shape, height, width)) if way.any() else past
+        if past.is_cuda or way.any():  # whether it moves is not known without a wait for a GPU
+            past = warp(past, motion_at(way, way.shape, height, width))
         trend = at(trend, height, width)
         past = torch.addcmul(trend, past, gain, out=trend)
         still = ~way.any(-1, keepdim=True)
@@ -105,14 +142,23 @@ class Steady:
         return self._noise.clamp(min=FLOOR)
 
 
+def repeats(source: Tensor | Begun, before: Seen) -> bool:
+    """Return whether a source frame equals the one before it."""
+    return source.repeats() if isinstance(source, Begun) else torch.equal(source, before.source)
+
+
 def observe(source: Tensor) -> Seen:
+    color = seen_color(source)
+    luma = color @ color.new_tensor([0.299, 0.587, 0.114])
+    return Seen(source, color, luma.mul_(255).add_(0.5).clamp_(0, 255).byte().cpu().numpy())
+
+
+def seen_color(source: Tensor) -> Tensor:
+    """Return a source frame as colour ``[h, w, 3]``, float32, of at most SEEN_PIXELS."""
     height, width = source.shape[:2]
     color = source[..., : 3 if source.shape[-1] >= 3 else 1].float().expand(-1, -1, 3).contiguous()
     scale = math.sqrt(SEEN_PIXELS / (height * width))
-    if scale < 1:
-        color = area(color, max(1, round(height * scale)), max(1, round(width * scale)))
-    luma = color @ color.new_tensor([0.299, 0.587, 0.114])
-    return Seen(source, color, luma.mul_(255).add_(0.5).clamp_(0, 255).byte().cpu().numpy())
+    return area(color, max(1, round(height * scale)), max(1, round(width * scale))) if scale < 1 else color
 
 
 def follow(before: Seen, seen: Seen, motion: np.ndarray | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -122,8 +168,11 @@ def follow(before: Seen, seen: Seen, motion: np.ndarray | None) -> tuple[Tensor,
     """
     height, width = seen.luma.shape
     if motion is None:
-        motion = flow(seen.luma, before.luma, "medium" if height * width <= CAREFUL_PIXELS else "fast")
-        way = torch.from_numpy(motion).to(seen.color.device)
+        preset = "medium" if height * width <= CAREFUL_PIXELS else "fast"
+        motion = flow(seen.luma, before.luma, preset)
+        way = (
+            sent(motion, preset, seen.color) if seen.sent else torch.from_numpy(motion).to(seen.color.device)
+        )
     else:
         way = torch.from_numpy(np.ascontiguousarray(motion, np.float32)).to(seen.color.device)
         way = motion_at(way, seen.source.shape, height, width)
@@ -136,10 +185,25 @@ def follow(before: Seen, seen: Seen, motion: np.ndarray | None) -> tuple[Tensor,
     return way.masked_fill(still, 0), gain, torch.where(still, before.color, moved) * gain
 
 
+def sent(motion: np.ndarray, preset: str, like: Tensor) -> Tensor:
+    """Return motion ``[h, w, 2]`` on the device of ``like``, which gets it on the grid of its search."""
+    height, width = motion.shape[:2]
+    cell = 2 ** PRESETS[preset].finest
+    grid = cv2.resize(motion, (-(-width // cell), -(-height // cell)), interpolation=cv2.INTER_AREA)
+    return at(send_flow(grid, like.device), height, width)
+
+
 def brightening(before: Tensor, now: Tensor) -> Tensor:
     """Return the brightness change of a fade or exposure, not of an object: the median factor of blocks."""
     first, second = blocks(before).mean(-1), blocks(now).mean(-1)
-    ratio = torch.where(first > 4 / 255, second / first, torch.nan).nanmedian().nan_to_num(1.0).clamp(0.5, 2)
+    # not the median, for which the host waits for a GPU
+    ratio = (
+        torch.where(first > 4 / 255, second / first, torch.nan)
+        .flatten()
+        .nanquantile(0.5, interpolation="lower")
+        .nan_to_num(1.0)
+        .clamp(0.5, 2)
+    )
     return torch.where((ratio - 1).abs() < 0.004, 1.0, ratio)
 
 
@@ -225,4 +289,5 @@ def energy(image: Tensor) -> Tensor:
 
 def motion_at(way: Tensor, size: torch.Size, height: int, width: int) -> Tensor:
     """Resample motion in pixels of an image of ``size`` to ``[height, width, 2]``, in pixels of that size."""
-    return at(way, height, width) * way.new_tensor([width / size[1], height / size[0]])
+    across, down = at(way, height, width).unbind(-1)
+    return torch.stack([across * (width / size[1]), down * (height / size[0])], -1)

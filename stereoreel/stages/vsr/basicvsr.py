@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
 from ...core.options import agree
-from ...image.compute import batch_size, free_memory, resolve_dtype
+from ...image.compute import Graphs, batch_size, free_memory, resolve_dtype
 from ...image.host_copy import Download
 from ...image.resize import Resizer, scaled_size
 from ...models import weights
@@ -40,6 +40,8 @@ GPU_SHARE = 0.5  # of the free GPU memory; larger features are stored in system 
 # pixels of a batch in steps that process frames independently
 BATCH_PIXELS = {"cpu": 1 << 14, "cuda": 1 << 20}
 MOST_TOGETHER = 16
+# numbers in the features of a frame whose launches take longer than their arithmetic, on a large GPU: 480x270
+FEW = 64 * 480 * 270
 WORKING = 600  # numbers per input pixel while a feature is computed
 
 
@@ -75,6 +77,14 @@ class BasicVSRStage:
         self.nets: list[nn.Module] = [net]
         self._resize = Resizer()
         self.core: basicvsr.Restorer = net.basicvsr if isinstance(net, basicvsr.RealBasicVSR) else net
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop graphs recorded for a model that has been moved."""
+        on_gpu = self.device.type == "cuda"
+        self.core.runs = (
+            {name: Graphs(step, FEW, True) for name, step in self.core.steps().items()} if on_gpu else {}
+        )
 
     def memory(self, frames: ClipInfo) -> int:
         """Return the bytes that a window needs in addition to the model; offloadable ones up to a limit."""
@@ -190,6 +200,7 @@ class BasicVSRStage:
             )
         log.warning("frame %d is not finite in half precision; continuing in float32", number)
         self.net.typed(torch.float32)
+        self.forget()
         track.recompute()
 
     def _finished(self, restored: Tensor, frame: Tensor) -> Tensor:

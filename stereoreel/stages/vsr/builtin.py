@@ -21,7 +21,8 @@ from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
 from ...image.block_edges import block_step
 from ...image.flow import flow, grayscale, warp
-from ...image.resize import resize, scaled_size
+from ...image.host_copy import upload
+from ...image.resize import Resizer, scaled_size
 
 FLOW_PIXELS = 1280 * 720  # larger frames are reduced to this many pixels to find their motion
 PATCH = 5  # side of the square for the mean difference that sets a neighbour's weight
@@ -46,23 +47,34 @@ class FusionStage:
     def __init__(self, factor: float, strength: float, radius: int, device: torch.device):
         self.nets: list[nn.Module] = []
         self.factor, self.strength, self.radius, self.device = factor, strength, radius, device
+        self._resize = Resizer()
 
     def delay(self, frames: ClipInfo) -> int:
         """Return how many frames it buffers."""
         return self.radius
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        window = Window(self.radius, self.strength)
-        for chunk in frames:
-            done = [fused for frame in chunk for fused in window.push(frame)]
+        for done in self._fused(frames):
             if done:
                 yield self.upscale(torch.stack(done))
-        if done := list(window.finish()):
-            yield self.upscale(torch.stack(done))
+
+    def _fused(self, frames: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+        """Yield the fused frames that each chunk completes."""
+        if self.device.type == "cuda":
+            from .on_device import DeviceWindow
+
+            yield from DeviceWindow(self.radius, self.strength).fused(
+                upload(chunk, self.device) for chunk in frames
+            )
+            return
+        window = Window(self.radius, self.strength)
+        for chunk in frames:
+            yield [fused for frame in chunk for fused in window.push(frame)]
+        yield list(window.finish())
 
     def upscale(self, frames: Tensor) -> Tensor:
         width, height = scaled_size(frames.shape[2], frames.shape[1], self.factor)
-        return resize(frames.to(self.device), height, width)
+        return self._resize(frames.to(self.device), height, width)
 
 
 @dataclass(frozen=True)
@@ -126,7 +138,7 @@ class Window:
 
     def fuse(self, centre: Seen, others: list[Seen]) -> Tensor:
         """Return the frame blended with its neighbours, nearest first, where they agree with it."""
-        spatial, coded = texture_noise(centre.image), self.coding.add(centre.luma)
+        spatial, coded = texture_noise(centre.image), self.coding.add(block_step(centre.luma))
         noisy = spatial > FLOOR
         if not others or not self.strength or not (noisy or coded):
             self.noise.add(0.0)
@@ -168,10 +180,10 @@ class Coding:
     def __init__(self):
         self.count, self.step = 0, 0.0
 
-    def add(self, luma: np.ndarray) -> float:
-        """Take the next frame's luma, uint8 ``[H, W]``; return the variance, 0 if no blocks show."""
+    def add(self, step: float) -> float:
+        """Take the height of the next frame's steps, in levels; return the variance, 0 if no blocks show."""
         self.count = min(self.count + 1, MEMORY)
-        self.step += (block_step(luma) - self.step) / self.count
+        self.step += (step - self.step) / self.count
         return float(np.interp(self.step, STEPS, CODED) / 255) ** 2 if self.step >= STEPS[0] else 0.0
 
 

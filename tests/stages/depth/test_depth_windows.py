@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmarks.support.depth_scenes import flown_past
 from stereoreel.nets.depth_anything import DepthAnything, Family
-from stereoreel.stages.depth.windows import AHEAD, SteadyRange, align, fit, stream
+from stereoreel.stages.depth.windows import AHEAD, SteadyRange, fit, match, samples, stream
 
 TINY_VIDEO = Family(64, 4, 128, False, 37, 32, (16, 32, 32, 64), 32, 32, (0, 1, 2, 3))
 KEY_FRAMES = [0, 12, 24, 25, 26, 27, 28, 29, 30, 31]
@@ -173,7 +173,7 @@ def test_alignment_ignores_a_third_of_the_picture():
     previous = shot(1, 60, 80)[0]
     current = (previous - 0.1) / 1.07
     current[:, :26] = 4.0
-    scale, shift = align(previous, current)
+    scale, shift = match(samples(current), samples(previous))
     assert scale.item() == pytest.approx(1.07, abs=1e-4) and shift.item() == pytest.approx(0.1, abs=1e-4)
 
 

@@ -26,6 +26,7 @@ from benchmarks.support.flicker_scenes import (
 from benchmarks.support.scenes import Layer, Texture
 from stereoreel.analysis.metrics import flicker, psnr, sharpness, tof, warping_error
 from stereoreel.image.resize import resize
+from stereoreel.stages.upscale import filters
 from stereoreel.stages.upscale.steady import Steady
 
 
@@ -175,3 +176,24 @@ def test_torch_path_equals_opencv(monkeypatch):
     for name in ("still", "zoom"):
         after = steadied(source(name, 1), upscaled(name, 1))
         assert (after - steady(name, 1)).abs().quantile(0.99) < 2 / 255 and psnr(after, steady(name, 1)) > 50
+
+
+@pytest.mark.parametrize("name", ["truck", "object", "still", "fade"])
+def test_frames_of_a_gpu_are_those_of_the_host(monkeypatch, name):
+    small, large = source(name, 2), upscaled(name, 2)
+    here = steady(name, 2)
+    monkeypatch.setattr(filters, "_by_opencv", lambda image: False)
+    there = Steady(1.0)
+    begun = [one for some in small.split(3) for one in there.begin(some)]
+    found = torch.stack([there(*pair) for pair in zip(begun, large)])
+    assert psnr(found, here) >= 50
+    assert psnr(here, large) < 45, "it changes them"
+
+
+def test_repeated_frames_of_a_gpu_keep_their_result():
+    small, large = source("truck", 2)[:2].repeat_interleave(2, 0), upscaled("truck", 2)[:4]
+    there = Steady(1.0)
+    begun = [one for some in small.split(1) for one in there.begin(some)]
+    found = [there(*pair) for pair in zip(begun, large)]
+    assert bool((found[0] == found[1]).all()) and bool((found[2] == found[3]).all())
+    assert not bool((found[1] == found[2]).all())
