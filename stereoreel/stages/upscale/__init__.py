@@ -113,7 +113,7 @@ OPTIONS = UpscaleOptions
 FAITHFUL = True  # keeps everything at its position in the frame
 
 
-def context(options: UpscaleOptions) -> tuple[int, int]:
+def context(options: UpscaleOptions, frames: ClipInfo) -> tuple[int, int]:
     """Return how many extra frames before and after each sample the stage needs in an excerpt."""
     return (2 * bool(options.steady), 0)
 
