@@ -85,7 +85,7 @@ class Plan:
 
     def context(self, frames: ClipInfo) -> tuple[int, int]:
         """Return how many frames before and after one its kind needs in addition to the two around it."""
-        return catalog.module(self.kind).context(self.settings)
+        return catalog.module(self.kind).context(self.settings, frames)
 
     @property
     def faithful(self) -> bool:

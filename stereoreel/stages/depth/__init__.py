@@ -122,9 +122,14 @@ HALF_ON_CPU = False  # its networks run in float32 there by default, see ``stage
 FAITHFUL = False  # its output is not an image of the scene, or shows it at other positions
 
 
-def context(options: DepthOptions) -> tuple[int, int]:
+def context(options: DepthOptions, frames: ClipInfo) -> tuple[int, int]:
     """Return how many extra frames before and after each sample the stage needs in an excerpt."""
-    return (4, 16)  # with fewer, builtin's depth differs visibly from that of the full clip
+    before, after = 4, 16  # with fewer, builtin's depth differs visibly from that of the full clip
+    if options.burned_text == "off":
+        return before, after
+    from ...image.burned_text.finder import lookahead
+
+    return before, max(after, lookahead(frames.fps))  # text that begins at a sample is known only then
 
 
 def completed(stage: Stage, options: DepthOptions, reads: int = 1) -> Stage:

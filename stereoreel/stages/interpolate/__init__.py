@@ -159,7 +159,7 @@ def target_fps(options: InterpolateOptions, info: ClipInfo) -> Fraction:
 FAITHFUL = True  # keeps everything at its position in the frame
 
 
-def context(options: InterpolateOptions) -> tuple[int, int]:
+def context(options: InterpolateOptions, frames: ClipInfo) -> tuple[int, int]:
     """Return how many extra frames before and after each sample the stage needs in an excerpt."""
     return (5, 5) if options.duplicates == "smooth" else (1, 1)
 

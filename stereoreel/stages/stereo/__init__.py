@@ -158,7 +158,7 @@ def ahead(clips: Sequence[Clip]) -> LookAhead:
     return LookAhead(clips)
 
 
-def context(options: StereoOptions) -> tuple[int, int]:
+def context(options: StereoOptions, frames: ClipInfo) -> tuple[int, int]:
     """Return how many extra frames before and after each sample the stage needs in an excerpt."""
     return (12, 12) if options.fill == "inpaint" else (0, 0)
 

@@ -114,7 +114,7 @@ FAITHFUL = True  # keeps everything at its position in the frame
 RESAMPLERS = ("builtin",)  # the archs that only resize every channel by itself, by Lanczos
 
 
-def context(options: UpscaleOptions) -> tuple[int, int]:
+def context(options: UpscaleOptions, frames: ClipInfo) -> tuple[int, int]:
     """Return how many extra frames before and after each sample the stage needs in an excerpt."""
     return (2 * bool(options.steady), 0)
 

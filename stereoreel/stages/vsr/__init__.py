@@ -182,7 +182,7 @@ OPTIONS = VSROptions
 FAITHFUL = True  # keeps everything at its position in the frame
 
 
-def context(options: VSROptions) -> tuple[int, int]:
+def context(options: VSROptions, frames: ClipInfo) -> tuple[int, int]:
     """Return how many extra frames before and after each sample the stage needs in an excerpt."""
     return (3, 3)
 

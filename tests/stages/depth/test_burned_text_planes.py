@@ -8,13 +8,16 @@ import pytest
 import torch
 
 from benchmarks.support import text_scenes
+from benchmarks.support.scenes import street
 from benchmarks.support.text_scenes import Exact, laid, subtitle
 from stereoreel.core.clip import ClipInfo, Shot, apply
 from stereoreel.core.excerpt import select_frames
+from stereoreel.core.partition import LEAD
 from stereoreel.core.pull import frames as pull_frames
 from stereoreel.image.burned_text.finder import lookahead
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
+from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages.depth.burned_text import BEFORE, TextMask, TextPlanes
 
 WIDTH, HEIGHT, FRAMES = 480, 270, 24
@@ -144,3 +147,37 @@ def test_excerpt_shows_the_text_of_its_last_frame(slower, tensor_clip, host):
     seen = pull_frames(select_frames([text], [22 * slower - 1])[0], host)[0, ..., 0] > 0.5
     truth = opacity[21] > 0.5
     assert (seen & truth).sum() / (seen | truth).sum() >= 0.8
+
+
+@lru_cache(maxsize=1)
+def passing() -> torch.Tensor:
+    """Return 110 frames of a still that passes by."""
+    wide = street(1, 560, 180).clip(1)[0][0]
+    return torch.stack([wide[:, 2 * place : 2 * place + 320] for place in range(110)])
+
+
+@pytest.mark.parametrize("fps", [24, 25, 30, 50, 60, 120])
+def test_text_next_to_the_edge_of_an_excerpt_or_a_part_is_flat_at_every_rate(fps):
+    begins, edge = 51, 52
+    frames, opacity = laid(passing(), [subtitle(320, 180, first=begins)])
+    info = ClipInfo(320, 180, Fraction(fps), len(frames))
+    depth = torch.linspace(0, 0.5, 180)[:, None, None].expand(len(frames), 180, 320, 1)
+
+    def texts(start: int, stop: int) -> torch.Tensor:
+        """Return where depth is flat in the frames ``[start, stop)``, computed from them alone."""
+        stage = TextPlanes(Exact(depth[start:stop]), False)
+        shot = Shot(0, info.replace(frames=stop - start))
+        made = torch.cat(list(stage(shot, iter(frames[start:stop].split(8)))))
+        return (made != depth[start:stop])[..., 0]
+
+    whole = texts(0, len(frames))
+    assert not whole[:begins].any() and whole[begins][opacity[begins] > 0.5].float().mean() > 0.9
+    before, after = Plan("depth", {"model": "builtin"}, "Depth").context(info)
+    for place, first, last in (
+        (begins, begins - before, begins + after + 1),  # an excerpt
+        (begins, 0, edge + LEAD),  # the part before the edge, whose last frame shows the text first
+        (edge, edge - LEAD, len(frames)),  # the part after it
+    ):
+        made = texts(first, last)[place - first]
+        shared = (made & whole[place]).sum() / (made | whole[place]).sum()
+        assert shared >= 0.9, (place, first, last)
