@@ -80,7 +80,7 @@ def crossing(name, height, width):
     """Return the bytes that cross the bus for each source frame, but those of the files' planes."""
     if name == "default":
         # two thumbnails of which depth knows the light, and luma in which Interpolate finds text
-        return 2 * 4 * (1 + SIDE * SIDE) + height * width // 2
+        return 2 * 4 * (1 + SIDE * SIDE) + height * width
     # both frames' small colours and depth; small luma and nine bytes for each cell of the motion's grid
     small = math.prod(builtin_depth.working_size(height, width))
     return 2 * 8 * small + height * width // 4 + 9 * height * width // 16
