@@ -1,7 +1,10 @@
 """A whole pull on a simulated GPU: from decoded planes to the encoder's, through all stages."""
 
+import math
 from fractions import Fraction
 from types import SimpleNamespace
+
+import pytest
 
 from stereoreel.core.clip import Clip, ClipInfo, apply
 from stereoreel.core.meter import Meter
@@ -13,13 +16,12 @@ from stereoreel.media.read.device_rgb import PlaneBlock, PlaneReader
 from stereoreel.media.write.picture import Pictures
 from stereoreel.media.yuv import PlaneFormat
 from stereoreel.stages import interpolate, stereo, upscale
+from stereoreel.stages.depth import builtin as builtin_depth
 from stereoreel.stages.depth.light import SIDE
 from tests.stages import test_device_costs as stages
 from tests.support import cuda_stand_in as cuda
 
 WIDTH, HEIGHT, FRAMES = 64, 48, 64
-BATCHES = 22  # source frames after which the batches of depth fall alike
-NAMES = {"Upscale": stages.upscaled, "Interpolate": stages.interpolated}
 OPTIONS = {
     "Upscale": (upscale, {"factor": 1.5}),
     "Interpolate": (interpolate, {}),
@@ -66,13 +68,36 @@ class Ready:
         return self.stage
 
 
-def test_the_default_never_waits_for_the_gpu(monkeypatch, tmp_path):
+# stages, source frames after which the batches of depth fall alike, launches of an encoded frame at most, and
+# what crosses the bus for each source frame but planes, as a part of what Interpolate gets
+CHAINS = {
+    "default": (stages.interpolated, stages.depth_of(stages.depth_nets.TINY, edges="smooth"), 22, 170),
+    "builtin": (stages.interpolated_by_flow, stages.depth_by_motion, 8, 260),
+}
+
+
+def crossing(name, height, width):
+    """Return the bytes that cross the bus for each source frame, but those of the files' planes."""
+    if name == "default":
+        # two thumbnails of which depth knows the light, and luma in which Interpolate finds text
+        return 2 * 4 * (1 + SIDE * SIDE) + height * width
+    # both frames' small colours and depth; small luma and nine bytes for each cell of the motion's grid
+    small = math.prod(builtin_depth.working_size(height, width))
+    return 2 * 8 * small + height * width // 4 + 9 * height * width // 16
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_chain_never_waits_for_the_gpu(name, monkeypatch, tmp_path):
     """At each encoded frame: no wait, no new memory, and no bytes but those of the files' planes."""
+    between, deep, period, launches = CHAINS[name]
     with cuda.device(monkeypatch) as device:
         device.answer = cuda.usual
-        made = {label: stage(device, tmp_path) for label, stage in NAMES.items()}
-        made["Depth"] = stages.depth_of(stages.depth_nets.TINY, edges="smooth")(device, tmp_path)
-        made["Stereo"] = stages.pair(device, tmp_path, fill="stretch")
+        made = {
+            "Upscale": stages.upscaled(device, tmp_path),
+            "Interpolate": between(device, tmp_path),
+            "Depth": deep(device, tmp_path),
+            "Stereo": stages.pair(device, tmp_path, fill="stretch"),
+        }
         source = Decoded()
         clip, host = Clip(source), SimpleNamespace(
             device=cuda.CUDA, place=lambda nets, memory: nets, tick=lambda done, total: None
@@ -96,21 +121,20 @@ def test_the_default_never_waits_for_the_gpu(monkeypatch, tmp_path):
         chunks = pull(pair, host, 2, Meter(memory=True))
         # through a whole period after the first frame, so that the most blocks of each size have been in use
         write(*next(chunks))
-        warm = source.read + BATCHES
+        warm = source.read + period
         while source.read < warm:
             write(*next(chunks))
         first = frames
         with device.counted() as found:
-            while source.read < warm + BATCHES:
+            while source.read < warm + period:
                 write(*next(chunks))
         chunks.close()
         [cost], count = found, frames - first
-        assert BATCHES <= count <= 3 * BATCHES  # chunks end at different places in every stage
+        assert period <= count <= 3 * period  # chunks end at different places in every stage
         form = PlaneFormat.named("yuv420p")
-        planes = BATCHES * form.count(HEIGHT, WIDTH) + count * form.count(height, width)
-        thumbnails = 2 * BATCHES * 4 * (1 + SIDE * SIDE)  # of which depth knows the light
-        lumas = BATCHES * height * width // 2  # in which Interpolate finds text
+        planes = period * form.count(HEIGHT, WIDTH) + count * form.count(height, width)
+        others = period * crossing(name, height, width // 2)
         print(cost.a_frame(count), (cost.up + cost.down) / planes)
         assert cost.waits == [] and cost.allocations == 0
-        assert planes <= cost.up + cost.down - thumbnails - lumas <= 1.05 * planes
-        assert cost.launches <= 170 * count
+        assert planes <= cost.up + cost.down - others <= 1.05 * planes
+        assert cost.launches <= launches * count
