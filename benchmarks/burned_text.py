@@ -13,7 +13,7 @@ false     shots without text in which something is found: rendered ones, still, 
           the rendered ones also between bars and across their edges
 credits   PSNR of interpolated frames with scrolling text, in dB; of the strokes; and both without layers;
           with FILE also of RIFE with its trained weights
-cost      CPU milliseconds a 1280x720 frame for finding text
+cost      CPU milliseconds a 1280x720 frame for finding text, and text across the edge of a bar
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 import av
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from benchmarks.support import CLIPS, text_scenes
 from benchmarks.support.scenes import Camera, street
@@ -168,6 +168,10 @@ def shots(folder: Path | None, seeds: int) -> Iterator[tuple[str, list]]:
             with av.open(str(path)) as file:
                 grey = [frame.to_ndarray(format="gray") for frame in file.decode(video=0)]
             frames = [torch.from_numpy(luma)[..., None].float() / 255 for luma in grey]
+        elif path.suffix == ".webp":
+            with Image.open(path) as file:
+                grey = [np.array(frame.convert("L")) for frame in ImageSequence.Iterator(file)]
+            frames = [torch.from_numpy(luma)[..., None].float() / 255 for luma in grey]
         else:
             continue
         for start in range(0, max(1, len(frames) - 24), 48):
@@ -252,6 +256,26 @@ def cost() -> float:
     return 1000 * (time.process_time() - start) / len(frames)
 
 
+def cost_across_bars() -> dict[str, float]:
+    """Return the cost in a letterbox without text, with one subtitle across its edge, and with four."""
+    small = text_scenes.moving(1, "sideways", 48, WIDTH, HEIGHT)[0]
+    bars = Bars(0, 96, 96)
+    film = barred(torch.cat([resize(frame[None], 720, 1280) for frame in small]), bars)
+    info, spent = ClipInfo(1280, 720, Fraction(25), len(film), bars=(bars,)), {}
+    for name, looks in (("none", ()), ("one", LOOKS[:1]), ("four", LOOKS[:4])):
+        parts = list(film.chunk(max(1, len(looks))))
+        for index, look in enumerate(looks):
+            text = subtitle(1280, 720, *look)
+            down = 720 - bars.bottom - 0.7 * text.opacity.shape[0] / text_scenes.FINE
+            parts[index] = laid(parts[index], [replace(text, place=(text.place[0], down))])[0]
+        frames = torch.cat(parts)
+        start = time.process_time()
+        for _ in BarText()(Shot(0, info), iter(frames.split(8))):
+            pass
+        spent[name] = 1000 * (time.process_time() - start) / len(frames)
+    return spent
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -270,6 +294,9 @@ def main() -> None:
     torch.set_num_threads(1)
     figures: dict = {"cost": cost()}
     print(f"cost {figures['cost']:.1f} ms a frame", flush=True)
+    figures["cost across bars"] = cost_across_bars()
+    for name, value in figures["cost across bars"].items():
+        print(f"cost across a bar, lines: {name:6}{value:.1f} ms a frame", flush=True)
     figures["masks"], figures["planes"] = masks_and_planes(list(MOVES)[: 1 if options.quick else None])
     for what in ("masks", "planes"):
         for name, values in figures[what].items():

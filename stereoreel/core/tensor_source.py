@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..image.bar_sides import profile, reaches_edges
-from ..image.bars import BarFinder
+from ..image.bars import EARLY, BarFinder
 from ..image.cut_detection import thumbnail
 from ..image.dissolve_detection import find_shots
 from ..image.host_copy import upload
@@ -28,7 +28,7 @@ from .host import Host
 
 SHARE = 0.4  # of free memory; a larger batch is stored in a file
 SPARE = 1 << 30  # bytes of disk to leave free
-BAR_FRAMES = 12  # of a shot that are searched for bars
+BAR_FRAMES = 8  # of a shot that are searched for bars
 BLOCK = 16 << 20  # bytes of zeros written at a time
 SCRATCH_VARIABLE = "STEREOREEL_SCRATCH"
 
@@ -121,10 +121,10 @@ class TensorSource:
         no further frames are searched.
         """
         count, height, width, _ = self._images.shape
-        finder, edges = BarFinder((width, height)), [0, *cuts, count]
+        finder, edges = BarFinder((width, height), looks=EARLY), [0, *cuts, count]
         for start, stop in pairwise(edges):
             finder.cut() if start else None
-            places = range(start, stop, max(1, (stop - start) // BAR_FRAMES))
+            places = range(start, stop, -(-(stop - start) // BAR_FRAMES))
             for number, place in enumerate(places):
                 if finder.none_proven or (not number and reaches_edges(self._edges(start))):
                     finder.add_full(len(places) - number)
@@ -144,6 +144,8 @@ def _gray(frame: Tensor) -> np.ndarray:
 
     pixels = frame[..., :3].detach().float().cpu().numpy()
     gray = cv2.transform(np.ascontiguousarray(pixels), np.full((1, 3), 1 / 3, np.float32))
+    if math.isfinite(gray.sum(dtype=np.float64)):
+        return gray
     return np.nan_to_num(gray, copy=False, nan=0, posinf=0, neginf=0)
 
 

@@ -16,6 +16,8 @@ from .bar_sides import COHERENT, SMALLEST_PICTURE, Free, Profile, Shot, Side
 ALONE = 0.9  # share of the lines that begin at one row, of a bar without an opposite one
 CERTAIN = 2  # frames that must show a picture at all edges
 LOPSIDED = 0.25  # difference of opposite bars, as a share of the larger, that one shot proves
+DOUBLING = tuple(1 << power for power in range(32))  # later frames add little
+EARLY = 2, 4  # frames after which a picture at all edges ends the search for bars
 OFTEN = 3  # shots that prove bars of very different size
 
 
@@ -88,6 +90,7 @@ class BarFinder:
     """
 
     size: tuple[int, int]  # width and height
+    looks: tuple[int, ...] = DOUBLING  # frames of a shot after which what they show is judged
     now: Margins = NO_BARS
     _shot: Shot = field(default_factory=Shot)
     _shots: list[tuple[int, tuple[Axis, Axis] | None]] = field(default_factory=list)
@@ -98,7 +101,7 @@ class BarFinder:
     def add(self, seen: Profile) -> None:
         """Take a frame of the current shot."""
         self._shot.add(seen)
-        if self._shot.count & (self._shot.count - 1) == 0:  # 1, 2, 4 …: later frames add little
+        if self._shot.count in self.looks:
             self._known, self._seen = self._look(self._shot), self._shot.count
 
     def add_full(self, frames: int) -> None:

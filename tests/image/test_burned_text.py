@@ -10,7 +10,7 @@ from benchmarks.support import text_scenes
 from benchmarks.support.scenes import Camera, street
 from benchmarks.support.text_scenes import laid, logo, subtitle
 from stereoreel.image.burned_text.finder import TextFinder, lookahead
-from stereoreel.image.burned_text.lumas import frame_luma
+from stereoreel.image.burned_text.lumas import PartialLuma, frame_luma
 
 WIDTH, HEIGHT, FRAMES = 480, 270, 24
 needs_font = pytest.mark.skipif(text_scenes.font_file() is None, reason="DejaVu Sans is not installed")
@@ -133,3 +133,20 @@ def test_small_frames_and_few_frames_are_fine():
     for shape in ((1, 1), (3, 2), (16, 400)):
         assert found(torch.rand(9, *shape, 3, generator=torch.Generator().manual_seed(0))) == [[]] * 9
     assert found(torch.rand(1, 36, 52, 3)) == [[]]
+
+
+@pytest.mark.parametrize("size", [(270, 480), (720, 1280), (1080, 1920), (541, 1283)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_part_of_the_luma_is_that_part_of_all_of_it(size, channels):
+    frame = torch.rand(*size, channels, generator=torch.Generator().manual_seed(0))
+    frame[5, 5] = torch.nan
+    whole, part = frame_luma(frame), PartialLuma(frame)
+    height, width = part.shape
+    assert whole.shape == (height, width)
+    for window in (
+        (slice(0, height), slice(0, width)),
+        (slice(0, 47), slice(0, width)),
+        (slice(height - 111, height), slice(1, width - 2)),
+        (slice(61, height - 62), slice(0, 79)),
+    ):
+        np.testing.assert_array_equal(part[window], whole[window])

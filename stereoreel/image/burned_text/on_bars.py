@@ -15,7 +15,8 @@ import numpy as np
 
 from .finder import key_step, lookahead
 from .key_frames import CONTRAST
-from .strokes import GAP, TALL, Box, grown_window, hats
+from .lumas import PartialLuma
+from .strokes import GAP, TALL, Box, Window, grown_window, hats, side_at
 
 STANDS_OUT = 48  # levels by which strokes differ from their bar, at least
 COLOUR = 45  # levels by which the strokes of a line differ from each other, at most
@@ -24,7 +25,7 @@ SAME = 0.7  # of the strokes of either frame are in both if they show one text
 FEWEST = 2  # pixels of strokes next to the picture
 WORDS = 3  # times the gap between letters is that between words, or letters that are not found
 AROUND = 0.016  # of the width: the distance that a box keeps from its strokes
-Window = tuple[slice, slice]
+Luma = np.ndarray | PartialLuma
 
 
 class Bar(NamedTuple):
@@ -64,62 +65,91 @@ def shortest(fps: Fraction | float) -> int:
     return 2 * key_step(fps)
 
 
+def inside(window: Window, whole: Window) -> Window:
+    """Return a window of a frame as one of a larger window."""
+    rows, columns = (
+        slice(part.start - around.start, part.stop - around.start) for part, around in zip(window, whole)
+    )
+    return rows, columns
+
+
+def both(one: Window, other: Window) -> Window:
+    """Return the smallest window that holds two."""
+    rows, columns = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other))
+    return rows, columns
+
+
 class Line:
-    """The same strokes on one bar over some frames, and what the picture shows meanwhile."""
+    """The same strokes on one bar over some frames, and what the picture within reach shows meanwhile.
 
-    def __init__(self, bar: Bar, strokes: np.ndarray, luma: np.ndarray):
-        self.bar, self.count = bar, 0
+    Strokes are bool, in the window of the bar.
+    """
+
+    def __init__(self, bar: Bar, size: tuple[int, int], strokes: np.ndarray):
+        self.bar, self.size, self.strokes, self.count = bar, size, strokes, 0
         self.boxes: tuple[Box, ...] | None = None  # None: not known yet
-        self._begin(strokes, luma)
+        self._side = side_at(size[0])
+        self._around = grown_window(bar.reach, self._side, size)  # decides about strokes within reach
+        self._within = inside(bar.reach, self._around)
 
-    def _begin(self, strokes: np.ndarray, luma: np.ndarray) -> None:
-        self.strokes, self.level = strokes, float(np.median(luma[strokes]))
-        self.low, self.high = luma.copy(), luma.copy()  # least and greatest over time
-        self.contrast = np.maximum(*hats(luma))
+    def _begin(self, strokes: np.ndarray, level: float, around: np.ndarray) -> None:
+        self.strokes, self.level = strokes, level
+        self.low, self.high = (around[self._within].copy() for _ in range(2))  # over time
+        self.contrast = self._contrast(around)
+
+    def _contrast(self, around: np.ndarray) -> np.ndarray:
+        return np.maximum(*hats(around, self._side))[self._within]
 
     def goes_on(self, strokes: np.ndarray) -> bool:
-        """Return whether these strokes, bool ``[h, w]``, are those of the line."""
+        """Return whether these strokes are those of the line."""
         least = min(np.count_nonzero(self.strokes), np.count_nonzero(strokes))
         return bool(np.count_nonzero(self.strokes & strokes) >= SAME * least)
 
-    def add(self, strokes: np.ndarray, luma: np.ndarray, step: int) -> None:
-        """Take a frame; what was seen while the line faded in is forgotten."""
-        if abs(float(np.median(luma[strokes])) - self.level) > CLEARER:
-            self._begin(strokes, luma)
+    def add(self, strokes: np.ndarray, on_bar: np.ndarray, luma: Luma, step: int) -> None:
+        """Take a frame and its luma on the bar; what was seen while the line faded in is forgotten."""
+        around, level = luma[self._around], float(np.median(on_bar[strokes]))
+        if not self.count or abs(level - self.level) > CLEARER:
+            self._begin(strokes, level, around)
         self.strokes = self.strokes & strokes
-        np.minimum(self.low, luma, out=self.low)
-        np.maximum(self.high, luma, out=self.high)
+        np.minimum(self.low, around[self._within], out=self.low)
+        np.maximum(self.high, around[self._within], out=self.high)
         if self.count % step == 0:
-            np.minimum(self.contrast, np.maximum(*hats(luma)), out=self.contrast)
+            np.minimum(self.contrast, self._contrast(around), out=self.contrast)
         self.count += 1
 
     def found(self) -> Iterator[Box]:
         """Yield boxes around what continues the strokes in the picture."""
         import cv2
 
-        size = self.strokes.shape
-        ours = np.zeros(size, bool)
-        ours[self.bar.reach] = (
+        all_ = both(self.bar.whole, self.bar.reach)
+        shape = [side.stop - side.start for side in all_]
+        strokes, ours = np.zeros(shape, bool), np.zeros(shape, bool)
+        strokes[inside(self.bar.whole, all_)] = self.strokes
+        ours[inside(self.bar.reach, all_)] = (
             (self.low >= self.level - COLOUR)
             & (self.high <= self.level + COLOUR)
             & (self.contrast >= CONTRAST)
-        )[self.bar.reach]
-        gap, margin = max(3, round(GAP * size[1]) | 1), max(2, round(AROUND * size[1]))
+        )
+        width = self.size[1]
+        gap, margin = max(3, round(GAP * width) | 1), max(2, round(AROUND * width))
         pad = WORDS * gap
-        both = np.pad((self.strokes | ours).astype(np.uint8), pad)
-        joined = cv2.morphologyEx(both, cv2.MORPH_CLOSE, np.ones((gap, WORDS * gap), np.uint8))
-        count, labels = cv2.connectedComponents(joined[pad:-pad, pad:-pad], connectivity=8)
-        for index in range(1, count):
-            own = labels == index
-            if (own & self.strokes).any() and (own & ours).any():
-                rows, columns = (np.flatnonzero((own & ours).any(axis)) for axis in (1, 0))
-                window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-                down, across = grown_window(window, margin, size)
-                yield across.start, down.start, across.stop, down.stop
+        text = np.pad((strokes | ours).astype(np.uint8), pad)
+        joined = cv2.morphologyEx(text, cv2.MORPH_CLOSE, np.ones((gap, WORDS * gap), np.uint8))
+        _, labels = cv2.connectedComponents(joined[pad:-pad, pad:-pad], connectivity=8)
+        crossing = np.intersect1d(labels[strokes], labels[ours])
+        for index in crossing[crossing > 0]:
+            own = (labels == index) & ours
+            rows, columns = (np.flatnonzero(own.any(axis)) for axis in (1, 0))
+            window = (
+                slice(all_[0].start + rows[0], all_[0].start + rows[-1] + 1),
+                slice(all_[1].start + columns[0], all_[1].start + columns[-1] + 1),
+            )
+            down, across = grown_window(window, margin, self.size)
+            yield across.start, down.start, across.stop, down.stop
 
 
 class BarTextFinder:
-    """Boxes of such text in each frame of a shot, from luma, uint8 ``[h, w]``.
+    """Boxes of such text in each frame of a shot, from luma, uint8 ``[h, w]``, near bars.
 
     Knows a frame's text ``lookahead`` frames later. ``picture`` lies in frames of this ``size``.
     """
@@ -131,7 +161,7 @@ class BarTextFinder:
         self._ahead, self._step = lookahead(fps), key_step(fps)
         self._shortest = shortest(fps)
 
-    def add(self, luma: np.ndarray | None) -> None:
+    def add(self, luma: Luma | None) -> None:
         """Take the next frame; None if its bars show nothing next to the picture."""
         self._lines = [self._followed(line, bar, luma) for line, bar in zip(self._lines, self._bars)]
         self._shown.append([line for line in self._lines if line])
@@ -146,16 +176,16 @@ class BarTextFinder:
                     line.boxes = tuple(line.found()) if line.count >= self._shortest else ()
             yield tuple(box for line in lines for box in line.boxes or ())
 
-    def _followed(self, line: Line | None, bar: Bar, luma: np.ndarray | None) -> Line | None:
+    def _followed(self, line: Line | None, bar: Bar, luma: Luma | None) -> Line | None:
         """Return the line that a bar shows in the next frame."""
         if luma is None:
             return None
-        strokes, part = np.zeros(luma.shape, bool), luma[bar.whole].astype(np.int16)
-        strokes[bar.whole] = np.abs(part - np.median(part)) >= STANDS_OUT
-        if np.count_nonzero(strokes[bar.outer]) < FEWEST:
+        on_bar = luma[bar.whole]
+        strokes = np.abs(on_bar.astype(np.float32) - np.float32(np.median(on_bar))) >= STANDS_OUT
+        if np.count_nonzero(strokes[inside(bar.outer, bar.whole)]) < FEWEST:
             return None
         if line is None or not line.goes_on(strokes):
-            line = Line(bar, strokes, luma)
+            line = Line(bar, luma.shape, strokes)
         if line.boxes is None:
-            line.add(strokes, luma, self._step)
+            line.add(strokes, on_bar, luma, self._step)
         return line

@@ -23,11 +23,17 @@ PRINTED = 60  # levels: contrast of most strokes, at least
 FAINT = 26  # levels: contrast of a half transparent logo, at least
 SHINING = 3.0  # levels by which what is beneath it changes it, at least
 Box = tuple[int, int, int, int]  # left, top, right, bottom
+Window = tuple[slice, slice]  # rows and columns
 
 
 def thickness(luma: np.ndarray) -> int:
     """Return the side of the square that finds strokes, in pixels, odd."""
-    return max(3, round(THICK * luma.shape[0]) | 1)
+    return side_at(luma.shape[0])
+
+
+def side_at(height: int) -> int:
+    """Return the side of that square in frames of a height."""
+    return max(3, round(THICK * height) | 1)
 
 
 def hats(luma: np.ndarray, side: int | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from ...core.bars import Picture, scaled, shot_picture
 from ...core.clip import ClipInfo, Shot
 from ...core.transforms import Weightless
 from ...image.burned_text.finder import lookahead
-from ...image.burned_text.lumas import frame_luma, reduced_size
+from ...image.burned_text.lumas import PartialLuma, reduced_size
 from ...image.burned_text.on_bars import FEWEST, STANDS_OUT, BarTextFinder, bars_around, shortest
 from ...image.burned_text.strokes import Box
 
@@ -53,7 +53,7 @@ class BarText(Weightless):
                 if shot.live:
                     yield places.of((), frame)
                     continue
-                finder.add(frame_luma(frame) if near else None)
+                finder.add(PartialLuma(frame) if near else None)
                 for boxes in finder.known():
                     yield places.of(boxes, frame)
                 like = frame
