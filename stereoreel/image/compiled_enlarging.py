@@ -10,11 +10,10 @@ import sys
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from ..core import cancel
 from .compute import parallel_map
-from .native import compiled
+from .native import compiled, inner
 
 KEPT = 16  # widened rows in memory at a time, more than a filter of three lobes has taps
 BAND = 64  # rows of the source that one core takes at a time
@@ -53,26 +52,26 @@ def enlarge(image: np.ndarray, down: Axis, across: Axis, clamp: bool, out: np.nd
     parallel_map(work, range(0, len(out), step))
 
 
-@njit(nogil=True, fastmath={"contract"})
+@inner(fastmath={"contract"})
 def _scale(weight, row, out):
     for place in range(len(out)):
         out[place] = weight * row[place]
 
 
-@njit(nogil=True, fastmath={"contract"})
+@inner(fastmath={"contract"})
 def _add(weight, row, out):
     for place in range(len(out)):
         out[place] += weight * row[place]
 
 
-@njit(nogil=True, fastmath={"contract"})
+@inner(fastmath={"contract"})
 def _add_two(weights, one, other, out):
     first, second = weights[0], weights[1]
     for place in range(len(out)):
         out[place] += first * one[place] + second * other[place]
 
 
-@njit(nogil=True)
+@inner()
 def _weigh(rows, starts, weights, out):
     """Write the weighted sum of parts of ``rows``, at ``starts``; outer ones of weight 0 may be outside."""
     size, taps, tap = len(out), len(weights), 0
@@ -90,7 +89,7 @@ def _weigh(rows, starts, weights, out):
         _add(weights[tap], rows[starts[tap] : starts[tap] + size], out)
 
 
-@njit(nogil=True)
+@inner()
 def _interleave(phases, begin, end, channels, out):
     factor = len(phases)
     for x in range(begin, end):
@@ -99,7 +98,7 @@ def _interleave(phases, begin, end, channels, out):
                 out[(x * factor + phase) * channels + channel] = phases[phase, x * channels + channel]
 
 
-@njit(nogil=True, fastmath={"contract"})
+@inner(fastmath={"contract"})
 def _widen(row, channels, first, weights, phases, out):
     """Enlarge a row; outputs that reach beyond its ends have weights of their own."""
     count, taps = weights.shape
@@ -129,7 +128,7 @@ def _widen(row, channels, first, weights, phases, out):
                 out[output * channels + channel] = total
 
 
-@njit(nogil=True)
+@inner()
 def _clamp(out):
     for place in range(len(out)):
         value = out[place]
