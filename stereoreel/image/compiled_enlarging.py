@@ -10,10 +10,11 @@ import sys
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from ..core import cancel
 from .compute import parallel_map
-from .native import compiled, inner
+from .native import compiled
 
 KEPT = 16  # widened rows in memory at a time, more than a filter of three lobes has taps
 BAND = 64  # rows of the source that one core takes at a time
@@ -52,26 +53,26 @@ def enlarge(image: np.ndarray, down: Axis, across: Axis, clamp: bool, out: np.nd
     parallel_map(work, range(0, len(out), step))
 
 
-@inner(fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def _scale(weight, row, out):
     for place in range(len(out)):
         out[place] = weight * row[place]
 
 
-@inner(fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def _add(weight, row, out):
     for place in range(len(out)):
         out[place] += weight * row[place]
 
 
-@inner(fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def _add_two(weights, one, other, out):
     first, second = weights[0], weights[1]
     for place in range(len(out)):
         out[place] += first * one[place] + second * other[place]
 
 
-@inner()
+@njit(nogil=True)
 def _weigh(rows, starts, weights, out):
     """Write the weighted sum of parts of ``rows``, at ``starts``; outer ones of weight 0 may be outside."""
     size, taps, tap = len(out), len(weights), 0
@@ -89,7 +90,7 @@ def _weigh(rows, starts, weights, out):
         _add(weights[tap], rows[starts[tap] : starts[tap] + size], out)
 
 
-@inner()
+@njit(nogil=True)
 def _interleave(phases, begin, end, channels, out):
     factor = len(phases)
     for x in range(begin, end):
@@ -98,7 +99,7 @@ def _interleave(phases, begin, end, channels, out):
                 out[(x * factor + phase) * channels + channel] = phases[phase, x * channels + channel]
 
 
-@inner(fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def _widen(row, channels, first, weights, phases, out):
     """Enlarge a row; outputs that reach beyond its ends have weights of their own."""
     count, taps = weights.shape
@@ -128,7 +129,7 @@ def _widen(row, channels, first, weights, phases, out):
                 out[output * channels + channel] = total
 
 
-@inner()
+@njit(nogil=True)
 def _clamp(out):
     for place in range(len(out)):
         value = out[place]

@@ -22,17 +22,6 @@ def _works() -> bool:
     return not getattr(numba.config, "DISABLE_JIT", False)
 
 
-def inner(**options: Any) -> Any:
-    """Return a decorator for a function that only compiled ones call.
-
-    It has no entries for Python and C, which are a fifth of the time of compilation.
-    """
-    from numba import njit
-
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **options}
-    return njit(**options)
-
-
 def compiled(function: Any, signature: str, **options: Any) -> Any:
     """Return a function compiled for one signature, from numba's cache on disk if there is one.
 
@@ -40,7 +29,7 @@ def compiled(function: Any, signature: str, **options: Any) -> Any:
     """
     from numba import njit
 
-    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
+    options = {"nogil": True, "error_model": "numpy", **options}
     try:
         return njit(signature, cache=True, **options)(function)
     # no writable directory for the cache, or the cache cannot be read

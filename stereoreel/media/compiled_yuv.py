@@ -8,10 +8,11 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+from numba import njit
 
 from ..core import cancel
 from ..image.compute import parallel_map
-from ..image.native import compiled, inner
+from ..image.native import compiled
 from .yuv import LUMA, SHRINKING
 
 BAND = 128  # rows that one core takes at a time
@@ -60,28 +61,28 @@ def _weights(space: int) -> np.ndarray:
     return np.array([own * 219 / 255, of_blue * 224 / 255, of_red * 224 / 255], np.float32)
 
 
-@inner(inline="always")
+@njit(nogil=True, inline="always")
 def _code(value):
     code = value * WHITE
     code = code if code > ZERO else ZERO  # also for NaN
     return np.rint(code if code < WHITE else WHITE)
 
 
-@inner()
+@njit(nogil=True)
 def _rounded(row, red, green, blue):
     """Set the colours of a row, rounded to 8 bits."""
     for x in range(len(red)):
         red[x], green[x], blue[x] = _code(row[3 * x]), _code(row[3 * x + 1]), _code(row[3 * x + 2])
 
 
-@inner(fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def _luma(red, green, blue, weights, out):
     first, second, third = weights
     for x in range(len(red)):
         out[x] = np.uint8(first * red[x] + second * green[x] + third * blue[x] + np.float32(16.5))
 
 
-@inner(fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def _chroma(red, green, blue, weights, out):
     """Set chroma of a row, in the middle between two columns."""
     first, second, third = weights * HALF
@@ -93,7 +94,7 @@ def _chroma(red, green, blue, weights, out):
         )
 
 
-@inner(fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def _between_rows(rows, taps, out):
     """Filter chroma of eight rows to the codes in their middle."""
     one, two, three, four = rows[taps[0]], rows[taps[1]], rows[taps[2]], rows[taps[3]]

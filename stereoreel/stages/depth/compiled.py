@@ -10,10 +10,11 @@ import sys
 
 import numpy as np
 import torch
+from numba import njit
 from torch import Tensor
 
 from ...image.compute import parallel_map
-from ...image.native import compiled, inner
+from ...image.native import compiled
 from .edges import EDGE, FLOOR, LUMA_STEP, between
 
 ZERO, ONE, HALF, WHITE = np.float32(0), np.float32(1), np.float32(0.5), np.float32(255)
@@ -105,7 +106,7 @@ def _upsample(depth, small, large, tops, downs, starts, acrosses, likeness, resu
                     result[row, column] += share * (mean - result[row, column])
 
 
-@inner(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _range(upper, lower, step):
     """Write how far the four pixels of each square of two lines are apart."""
     for x in range(len(step)):

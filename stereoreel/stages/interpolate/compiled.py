@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from ...core import cancel
 from ...image.compute import parallel_map
-from ...image.native import compiled, inner
+from ...image.native import compiled
 
 SHARPNESS = np.float32(-0.75)  # of OpenCV's bicubic filter
 TINY = np.float32(1e-6)  # ``projection.NOTHING``
@@ -86,13 +87,13 @@ def _neighbours(target: int, source: int) -> tuple[np.ndarray, np.ndarray]:
     return start.astype(np.int32), np.clip(place - start, 0, 1).astype(np.float32)
 
 
-@inner(fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def _between_rows(upper, lower, down, out):
     for cell in range(len(out)):
         out[cell] = upper[cell] + down * (lower[cell] - upper[cell])
 
 
-@inner(fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def _spread(line, starts, across, out):
     """Enlarge a row of the grid to one of the frame, linearly."""
     for column in range(len(out)):
@@ -100,7 +101,7 @@ def _spread(line, starts, across, out):
         out[column] = left + across[column] * (line[starts[column] + 1] - left)
 
 
-@inner(fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def _places(motion, first, change, time, whole, taps):
     """Set where to read each pixel of a row along one axis: the pixel before it, and the filter's weights.
 
@@ -119,7 +120,7 @@ def _places(motion, first, change, time, whole, taps):
         taps[3, column] = SHARPNESS * rest * part * part
 
 
-@inner(fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def _uncover(covers, first, motions, time, weight):
     """Reduce a row's weights by what covers the places read, sampled linearly."""
     height, width = covers.shape[1:]
@@ -135,12 +136,12 @@ def _uncover(covers, first, motions, time, weight):
             weight[column] = weight[column] * (ONE - (high + down * (low - high))) + TINY
 
 
-@inner(fastmath={"contract"}, error_model="numpy")
+@njit(nogil=True, fastmath={"contract"}, error_model="numpy")
 def _sum(w, x, y, z, one, two, three, four):
     return w * one + x * two + y * three + z * four
 
 
-@inner(fastmath={"contract"}, error_model="numpy")
+@njit(nogil=True, fastmath={"contract"}, error_model="numpy")
 def _sample_borders(image, x, y, across, down, out):
     """Write those pixels of a row for which places outside of the image, of at least 4x4 pixels, are read."""
     height, width = len(image), image.shape[1] // COLORS
@@ -157,7 +158,7 @@ def _sample_borders(image, x, y, across, down, out):
                     out[column, color] += down[row, column] * across[tap, column] * line[at + color]
 
 
-@inner(fastmath={"contract"}, error_model="numpy")
+@njit(nogil=True, fastmath={"contract"}, error_model="numpy")
 def _sample(image, x, y, across, down, out):
     """Write the pixels of a row, read at places in steps; those outside repeat the border.
 
@@ -191,7 +192,7 @@ def _sample(image, x, y, across, down, out):
         _sample_borders(image, x, y, across, down, out)
 
 
-@inner(fastmath={"contract"}, error_model="numpy")
+@njit(nogil=True, fastmath={"contract"}, error_model="numpy")
 def _blend(first, second, one, other, clamp, out):
     for column in range(len(out)):
         share = ONE / (one[column] + other[column])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+from numba import njit
 
 from ...core import cancel
 from ...image import native
@@ -33,7 +34,7 @@ def move_rows(bands: list[Eye]) -> None:
         _warp(image, parallax, eye.share, eye.left, eye.picture.numpy(), eye.holes.numpy(), source)
 
 
-@native.inner(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _land(parallax, share, left, position, begin, end):
     """Compute each pixel's new ``position`` in a row, and its targets: ``begin`` to before ``end``."""
     last = len(parallax) - 1
@@ -47,7 +48,7 @@ def _land(parallax, share, left, position, begin, end):
         begin[x + 1] = end[x] if joined else np.ceil(position[x + 1] - HALF)
 
 
-@native.inner(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _show(begin, end, key, shown):
     """Set the source column visible at each target, or -1; a later one is nearer."""
     width = len(begin)
@@ -60,7 +61,7 @@ def _show(begin, end, key, shown):
         shown[x] = max(key[x], key[x + 1] | ((key[x + 1] & 1) - 1)) >> 1
 
 
-@native.inner(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _fill(shown, position, hole):
     """Assign to every hole the pixel at its farther end."""
     width, stop = len(shown), 0
@@ -82,13 +83,13 @@ def _fill(shown, position, hole):
             hole[x] = ONE
 
 
-@native.inner(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _read(values, places, out):
     for x in range(len(out)):
         out[x] = values[places[x]]
 
 
-@native.inner(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _aside(shown, landed, other):
     """Set the second pixel of each target's blend: across the target from where the first one ``landed``."""
     for x in range(len(shown)):
@@ -96,7 +97,7 @@ def _aside(shown, landed, other):
         other[x] = min(max(shown[x] + side, 0), len(shown) - 1)
 
 
-@native.inner(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _weigh(landed, beside, hole, weight):
     """Set the weight of the second pixel, which landed ``beside``, in each target's blend."""
     for x in range(len(weight)):
@@ -107,7 +108,7 @@ def _weigh(landed, beside, hole, weight):
         weight[x] = share if abs(stretch) <= SURFACE and hole[x] == ZERO else ZERO
 
 
-@native.inner(fastmath={"contract"})  # a product and its sum rounded once, as torch's lerp does
+@njit(nogil=True, fastmath={"contract"})  # a product and its sum rounded once, as torch's lerp does
 def _mix(image, shown, other, weight, left, picture, channels):
     last = len(shown) - 1
     for x in range(last + 1):

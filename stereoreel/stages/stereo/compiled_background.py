@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+from numba import njit
 
 from ...core import cancel
-from ...image.native import compiled, inner
+from ...image.native import compiled
 from .background import FADE, FIRST, FULL, SMALLEST, TRACE
 from .warp import Eye
 
@@ -47,14 +48,14 @@ def _level(height: int, width: int, channels: int) -> tuple[np.ndarray, np.ndarr
     return color, np.empty((height, width), np.float32), np.empty((height, width), np.float32)
 
 
-@inner(error_model="numpy", inline="always")
+@njit(nogil=True, error_model="numpy", inline="always")
 def _farness(near, farthest, surface):
     beyond = (near - farthest) / surface
     falloff = ONE + beyond * beyond
     return ONE / (falloff * falloff)
 
 
-@inner(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _pixels_of_row(holes, parallax, source, left, depth, share):
     """Set nearness and weight ``[FIRST, cells]`` of a row's pixels, by their place in a cell."""
     last = len(holes) - 1
@@ -66,7 +67,7 @@ def _pixels_of_row(holes, parallax, source, left, depth, share):
             share[part, cell] = LITTLE if holes[at] > ZERO else ONE
 
 
-@inner(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _shares_of_cells(depth, share, surface, near, weight):
     """Turn the weights of pixels into their shares of the cells, whose nearness and weight these are."""
     for cell in range(len(near)):
@@ -83,7 +84,7 @@ def _shares_of_cells(depth, share, surface, near, weight):
         weight[cell] = min(total * (CERTAIN / np.float32(FIRST)), ONE)
 
 
-@inner(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _colors_of_cells(picture, left, share, color, channels):
     last = len(picture) - 1
     for cell in range(len(color)):
@@ -112,7 +113,7 @@ def _begin(picture, holes, parallax, source, left, surface, color, weight, near)
             _colors_of_cells(picture[row], left, share, color[row], picture.shape[2])
 
 
-@inner(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _shares_of_four(upper, lower, high, deep, surface, share, near, weight):
     """Set the shares of two rows of cells in the larger ones, then their sum, nearness and weight."""
     last = len(high) - 1
@@ -131,7 +132,7 @@ def _shares_of_four(upper, lower, high, deep, surface, share, near, weight):
         weight[column] = min(total * (CERTAIN / np.float32(4)), ONE)
 
 
-@inner(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _colors_of_four(upper, lower, share, color, channels):
     last = len(upper) - 1
     for column in range(len(color)):
