@@ -18,7 +18,6 @@ from ...image.compute import parallel_map
 from ...image.native import compiled
 
 SHARPNESS = np.float32(-0.75)  # of OpenCV's bicubic filter
-LEAST = np.float32(1e-5)  # that OpenCV's blend adds to the sum of the weights
 TINY = np.float32(1e-6)  # ``projection.NOTHING``
 ZERO, ONE, TWO, THREE = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
 BAND = 1 << 18  # pixels that one core takes at a time
@@ -196,7 +195,7 @@ def _sample(image, x, y, across, down, out):
 @njit(nogil=True, fastmath={"contract"}, error_model="numpy")
 def _blend(first, second, one, other, clamp, out):
     for column in range(len(out)):
-        share = ONE / (one[column] + other[column] + LEAST)
+        share = ONE / (one[column] + other[column])
         for color in range(COLORS):
             value = (first[column, color] * one[column] + second[column, color] * other[column]) * share
             if clamp:

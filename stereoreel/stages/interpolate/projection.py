@@ -32,6 +32,8 @@ FAINT = 1e-4
 FLASH = 12  # levels: difference of the means from which two frames are brought into one light
 SAME = 0.5  # their correlation, from which they show the same
 NOTHING = 1e-6  # minimum weight of a cell without samples
+# sum of two pixels' weights: OpenCV adds 1e-5 to it, which would darken what both frames distrust
+WEIGHT = np.float32(1024)
 
 
 class Motion(NamedTuple):
@@ -247,6 +249,9 @@ def _by_opencv(
             covered = _read(part, there)
             weight *= np.subtract(1, covered, out=covered)
             weight += NOTHING
+    share = WEIGHT / (weights[0] + weights[1])
+    for weight in weights:
+        weight *= share
     return cv2.blendLinear(*warped, *weights).reshape(height, width, channels)
 
 

@@ -34,3 +34,16 @@ def test_compiled_loops_equal_opencvs_steps(text, monkeypatch):
     assert np.abs(found - wanted).max() < (5e-4 if exact else 0.1)
     assert np.abs(found - wanted).mean() < (1e-6 if exact else 2e-3)
     assert found.min() == wanted.min() == 0 and found.max() == wanted.max() == 1
+
+
+@pytest.mark.parametrize("numba", ("1", "0"))
+def test_what_both_frames_distrust_is_not_darkened(numba, monkeypatch):
+    """From the least weight that a cell without samples has to the full one."""
+    if numba == "1":
+        pytest.importorskip("numba")
+    monkeypatch.setenv("STEREOREEL_NUMBA", numba)
+    picture, still = np.full((32, 48, 3), 0.8, np.float32), np.zeros((8, 12, 2), np.float32)
+    weight = np.geomspace(NOTHING, 1, 96, dtype=np.float32).reshape(8, 12)
+    motion = Motion(still, still, weight, weight, still[..., 0], still[..., 0])
+    found = compose(picture, picture, Between(0.5, still, weight, weight, motion))
+    assert np.abs(found - picture).max() < 1e-4
