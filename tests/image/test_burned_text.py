@@ -9,6 +9,7 @@ import torch
 from benchmarks.support import text_scenes
 from benchmarks.support.scenes import Camera, street
 from benchmarks.support.text_scenes import laid, logo, subtitle
+from stereoreel.image.burned_text.cover import arrived
 from stereoreel.image.burned_text.finder import TextFinder, lookahead
 from stereoreel.image.burned_text.lumas import frame_luma
 
@@ -133,3 +134,20 @@ def test_small_frames_and_few_frames_are_fine():
     for shape in ((1, 1), (3, 2), (16, 400)):
         assert found(torch.rand(9, *shape, 3, generator=torch.Generator().manual_seed(0))) == [[]] * 9
     assert found(torch.rand(1, 36, 52, 3)) == [[]]
+
+
+def test_edge_that_moves_as_letters_appear_is_no_part_of_them():
+    before = np.full((60, 120), 200.0, np.float32)
+    before[:, 20:] = 140  # a curtain's edge, which comes two pixels nearer in the moment of the letters
+    mean, strokes = before.copy(), np.zeros((60, 120), np.uint8)
+    mean[:, 18:20] = 140
+    letters = np.zeros((60, 120), bool)
+    for left in range(20, 100, 12):  # the first letter reaches the edge
+        letters[30:44, left : left + 5] = True
+        letters[30:35, left : left + 9] = True
+    mean[letters] = 250
+    strokes[letters] = 110
+    strokes[:, 18:20] = 80
+    covered = arrived(mean, before, strokes, 12) > 0
+    assert covered[letters].mean() >= 0.9
+    assert not covered[:20, 18:20].any() and not covered[54:, 18:20].any()
