@@ -56,11 +56,13 @@ from stereoreel.stages.depth.burned_text import TextMask, TextPlanes
 from stereoreel.stages.interpolate.pairs import Moment, OutputFrame
 from stereoreel.stages.interpolate.projection import compose, measure, project
 from stereoreel.stages.stereo.bar_text import BarText
+from stereoreel.workflow import build
+from stereoreel.workflow.node_specs import BY_ID
 
 WIDTH, HEIGHT, FRAMES = 640, 360, 32
 LOGOS = (0.3, 0.4, 0.5, 0.6)  # their opacity
 SHOWN, START, APPEARS = 24, 60, 4  # frames of the sheet's clip, the first of them, and that with text
-BAR = 38  # rows of each bar in the sheet
+BAR, PAN = 38, 1  # rows of each bar in the sheet; pixels a frame of its pan
 LOOKS = (
     ("Latin", "outlined"), ("Cyrillic", "plain"), ("Arabic", "outlined"), ("Greek", "boxed"),
     ("Latin", "shaded"),
@@ -219,25 +221,39 @@ def between(frames: torch.Tensor, rife: Path | None) -> Iterator[tuple[str, torc
             yield what, made.clone()
 
 
-def sheet(path: Path) -> None:
-    """Write source, text, depth and anaglyph of a film with bars, in which a subtitle appears."""
+def films() -> Iterator[torch.Tensor]:
+    """Yield films within bars: subtitles that appear over a still camera, and a logo over a pan."""
+    count = (SHOWN + 1) * PAN + WIDTH
     with av.open(str(CLIPS / "bigbuckbunny.mp4")) as file:
         images = [
-            frame.reformat(width=WIDTH, height=HEIGHT, format="rgb24").to_ndarray()
+            frame.reformat(width=count // 2 * 2, height=count * HEIGHT // WIDTH // 2 * 2, format="rgb24")
             for frame in islice(file.decode(video=0), START, START + SHOWN)
         ]
-    film = torch.from_numpy(np.stack(images)).float() / 255
-    film[:, :BAR], film[:, HEIGHT - BAR :] = 0, 0
+    wide = torch.from_numpy(np.stack([image.to_ndarray() for image in images])).float() / 255
+    still, panned = resize(wide, HEIGHT, WIDTH, "area"), wide[:, -HEIGHT:]
+    panned = torch.stack([one[:, place * PAN :][:, :WIDTH] for place, one in enumerate(panned)])
+    texts = [subtitle(WIDTH, HEIGHT, *look, first=APPEARS) for look in (LOOKS[0], LOOKS[2])]
+    texts = [replace(one, place=(one.place[0], one.place[1] - BAR)) for one in texts]
+    mark = logo(WIDTH, HEIGHT, 0.6)
+    mark = replace(mark, place=(0.06 * WIDTH, mark.place[1] + BAR))
+    for film, text in zip((still, still, panned), (*texts, mark)):
+        film = film.clone()
+        film[:, :BAR], film[:, HEIGHT - BAR :] = 0, 0
+        yield laid(film, [text])[0]
+
+
+def sheet(path: Path) -> None:
+    """Write source, text, depth and anaglyph of films with bars and text."""
     host, rows = Headless("cpu"), []
-    for script, kind in LOOKS[:3]:
-        written = subtitle(WIDTH, HEIGHT, script, kind, first=APPEARS)
-        written = replace(written, place=(written.place[0], written.place[1] - BAR))
-        source = TensorSource(laid(film, [written])[0], 25, cuts=False)
+    for film in films():
+        source = TensorSource(film, 25, cuts=False)
         source.info = source.info.replace(bars=(Bars(0, BAR, BAR),))
         clip = Clip(source)
         text = apply(TextMask(), clip)["clip"]
         depth = apply(Plan("depth", {"model": "builtin"}, "Depth"), clip)["clip"]
-        pair = apply(Plan("stereo", {"model": "builtin", "divergence": 3.0}, "Stereo"), clip, depth)["clip"]
+        inputs = {"clip": clip, "depth": depth}
+        options = {"model": "builtin", "divergence": 3.0}
+        pair = build.stage(BY_ID["StereoReelStereo"], inputs, options, "Stereo")["clip"]
         place = SHOWN // 2
         left, right = pull_frames(pair, host)[:, place]
         maps = [pull_frames(one, host)[place].expand(-1, -1, 3) for one in (text, depth)]

@@ -9,6 +9,7 @@ import torch
 from benchmarks.support import text_scenes
 from benchmarks.support.scenes import Camera, street
 from benchmarks.support.text_scenes import laid, logo, subtitle
+from stereoreel.image.burned_text.cover import arrived
 from stereoreel.image.burned_text.finder import TextFinder, lookahead
 from stereoreel.image.burned_text.lumas import PartialLuma, frame_luma
 
@@ -150,3 +151,20 @@ def test_part_of_the_luma_is_that_part_of_all_of_it(size, channels):
         (slice(61, height - 62), slice(0, 79)),
     ):
         np.testing.assert_array_equal(part[window], whole[window])
+
+
+def test_edge_that_moves_as_letters_appear_is_no_part_of_them():
+    before = np.full((60, 120), 200.0, np.float32)
+    before[:, 20:] = 140  # a curtain's edge, which comes two pixels nearer in the moment of the letters
+    mean, strokes = before.copy(), np.zeros((60, 120), np.uint8)
+    mean[:, 18:20] = 140
+    letters = np.zeros((60, 120), bool)
+    for left in range(20, 100, 12):  # the first letter reaches the edge
+        letters[30:44, left : left + 5] = True
+        letters[30:35, left : left + 9] = True
+    mean[letters] = 250
+    strokes[letters] = 110
+    strokes[:, 18:20] = 80
+    covered = arrived(mean, before, strokes, 12) > 0
+    assert covered[letters].mean() >= 0.9
+    assert not covered[:20, 18:20].any() and not covered[54:, 18:20].any()

@@ -10,6 +10,8 @@ LIVELY = 6.0  # levels that the surroundings vary by, from which what hides them
 HIDES = 0.5  # what varies by this part of that is hidden
 BOXED = 0.65  # the same, of a box, which may be half transparent
 CALMER = 0.8  # strokes vary by at most this part of what their gaps do, if they hide anything
+FULL = 0.65  # of its bounding rectangle is filled by a box that appears behind text
+HIGHER, SPECK = 2.0, 6  # times the height of most letters: what is higher is none; pixels of a letter
 ARRIVED = 12  # levels by which text changes what it covers, at least
 
 
@@ -82,11 +84,36 @@ def arrived(mean: np.ndarray, before: np.ndarray, strokes: np.ndarray, reach: in
     far = spread((strokes > 0).astype(np.uint8), reach - 1) == 0
     noise = float(np.percentile(change[far], 95)) if far.any() else 0.0
     changed = cv2.medianBlur((change >= max(ARRIVED, 1.5 * noise)).astype(np.uint8), 3)
-    count, labels = cv2.connectedComponents(changed, connectivity=8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(changed, connectivity=8)
     own = np.zeros(count, bool)
     own[np.unique(labels[strokes > 0])] = True
     own[0] = False
-    return own[labels].astype(np.uint8)
+    # of what is no box, only what is next to letters: an edge that moves in that moment joins them
+    full = stats[:, cv2.CC_STAT_AREA] >= FULL * stats[:, cv2.CC_STAT_WIDTH] * stats[:, cv2.CC_STAT_HEIGHT]
+    near = spread(letters_in(mean - before, strokes), max(2, reach // 6)) > 0
+    return (own[labels] & (full[labels] | near)).astype(np.uint8)
+
+
+def letters_in(change: np.ndarray, strokes: np.ndarray) -> np.ndarray:
+    """Return strokes that became brighter or darker and are about as high as the others; uint8 0 or 1.
+
+    ``change`` is in levels, ``[h, w]``.
+    """
+    import cv2
+
+    parts, heights, areas = [], [], []
+    for side in (change > 0, change < 0):
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(
+            ((strokes > 0) & side).astype(np.uint8), connectivity=8
+        )
+        parts.append(labels)
+        heights.append(stats[1:, cv2.CC_STAT_HEIGHT])
+        areas.append(stats[1:, cv2.CC_STAT_AREA])
+    if not (sizable := np.concatenate(areas) >= SPECK).any():
+        return np.zeros(strokes.shape, np.uint8)
+    highest = HIGHER * float(np.percentile(np.concatenate(heights)[sizable], 75))
+    kept = [np.append(False, tall <= highest)[labels] for labels, tall in zip(parts, heights)]
+    return (kept[0] | kept[1]).astype(np.uint8)
 
 
 def box_behind(seen: np.ndarray, mask: np.ndarray) -> tuple[slice, slice] | None:
