@@ -50,8 +50,6 @@ LONG_SIGNATURES = {  # and why they may be longer
     "nets/flashvsr.py:finish": "as project",
     "nodes/_lazy_video.py:LazyVideo.save_to": "ComfyUI's own method",
     "stages/depth/compiled.py:_upsample": "compiled by numba, which takes plain arrays and numbers",
-    "stages/interpolate/compiled.py:_compose": "compiled by numba, which takes plain arrays and numbers",
-    "stages/interpolate/compiled.py:_sum": "four weights and four values, in registers",
     "stages/stereo/compiled_background.py:_begin": "compiled by numba, which takes plain arrays and numbers",
     "stages/stereo/compiled_background.py:_finish": "as _begin",
     "stages/stereo/compiled_background.py:_shares_of_four": "as _begin",

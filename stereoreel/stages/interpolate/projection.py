@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...image import native
 from ...image.coarse_flow import coarse_flow
 from ...image.cut_detection import correlation, match_exposure, reduced
 from ...image.flow import SMALLEST, Search, search
@@ -193,14 +192,9 @@ def disagreement(between: Between) -> np.ndarray:
 
 def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool = True) -> np.ndarray:
     """Render the frame ``[H, W, C]``, float32, 0..1, from two of one size, whatever size was measured."""
-    height, width, channels = first.shape
+    height, width = first.shape[:2]
     placed = [_placed(layer, between, width, height) for layer in between.motion.layers]
-    if channels == 3 and min(height, width) >= SMALLEST and cubic and native.enabled():
-        mixed = _compiled(first, second, between, placed)
-        if not placed:
-            return mixed
-    else:
-        mixed = _by_opencv(first, second, between, placed, cubic)
+    mixed = _blended(first, second, between, placed, cubic)
     for layer in placed:
         rows = np.flatnonzero(layer.here.any(1))
         if not rows.size:
@@ -212,22 +206,7 @@ def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool
     return np.clip(mixed, 0, 1, out=mixed)
 
 
-def _compiled(
-    first: np.ndarray, second: np.ndarray, between: Between, placed: Sequence[_Placed]
-) -> np.ndarray:
-    from .compiled import Field, compose
-
-    height, width = first.shape[:2]
-    rows, columns = between.first_weight.shape
-    motion = between.mean * np.array([width / columns, height / rows], np.float32)
-    field = Field(motion, between.first_weight, between.second_weight)
-    none = np.empty((0, height, width), np.float32)
-    parts = zip(*((layer.first, layer.second) for layer in placed))
-    covers = [np.stack(part) for part in parts] or [none, none]
-    return compose(first, second, field, between.t, covers, clamp=not placed)
-
-
-def _by_opencv(
+def _blended(
     first: np.ndarray, second: np.ndarray, between: Between, placed: Sequence[_Placed], cubic: bool
 ) -> np.ndarray:
     import cv2
