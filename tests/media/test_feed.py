@@ -297,6 +297,17 @@ def test_a_stream_that_changes_goes_on_at_the_first_size(tmp_path, host):
     assert apart(found[3:], before[3:])[0] < 10  # RGB clips some of these colours
 
 
+@pytest.mark.parametrize("kinds", [("yuv420p", "yuv422p"), ("yuv422p", "yuv420p"), ("yuv444p", "yuv422p")])
+def test_a_stream_that_changes_its_subsampling_goes_on_in_its_colours(kinds, tmp_path, host):
+    parts = [stored(tmp_path / f"{kind}.264", kind, "center", frames=3) for kind in kinds]
+    path = tmp_path / "clip.264"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    clip = enlarged(path)
+    found, before = through_planes(clip, "h264", host), through_rgb(clip, "h264", host)
+    assert len(found) == len(before) == 6
+    assert max(apart(found[3:], before[3:])) < 15  # hundreds, if chroma were read at another size
+
+
 def test_a_cancel_ends_within_a_chunk(tmp_path):
     done = []
 

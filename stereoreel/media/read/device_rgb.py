@@ -110,7 +110,7 @@ class PlaneReader:
 
     def into(self, values: Tensor, frame: av.VideoFrame, form: PlaneFormat) -> None:
         """Write the planes of one frame ``[N]``."""
-        if self._wanted and self._own(frame) is None:
+        if self._wanted and self._own(frame) != form:
             how = {**self._same(), "interpolation": colour.PRECISE}
             frame = self._swscale.reformat(frame, self._width, self._height, self._wanted.format, **how)
         store(frame, form, values)
