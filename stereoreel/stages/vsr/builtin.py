@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -122,19 +123,11 @@ class Window:
 
     def next(self) -> Tensor:
         """Return the oldest waiting frame, fused, and drop frames out of reach."""
-        at = len(self.seen) - self.waiting
-        centre = self.seen[at]
-        near = sorted(
-            range(max(0, at - self.radius), min(len(self.seen), at + self.radius + 1)),
-            key=lambda i: abs(i - at),
-        )
-        # a repeated frame adds no information
-        others = {self.seen[i].content: self.seen[i] for i in reversed(near)}
-        others.pop(centre.content)
+        centre, others = around(self.seen, len(self.seen) - self.waiting, self.radius)
         self.waiting -= 1
         while len(self.seen) - self.waiting > self.radius:
             self.seen.popleft()
-        return self.fuse(centre, list(reversed(others.values())))
+        return self.fuse(centre, others)
 
     def fuse(self, centre: Seen, others: list[Seen]) -> Tensor:
         """Return the frame blended with its neighbours, nearest first, where they agree with it."""
@@ -160,6 +153,24 @@ class Window:
         reach = LIMIT * math.sqrt(variance)
         fused = centre.image + np.clip(change, -reach, reach, out=change)
         return torch.from_numpy(fused).to(centre.frame)
+
+
+class Content(Protocol):
+    """A frame whose ``content`` is a number that only frames equal to it have."""
+
+    @property
+    def content(self) -> int: ...
+
+
+S = TypeVar("S", bound=Content)
+
+
+def around(seen: Sequence[S], at: int, radius: int) -> tuple[S, list[S]]:
+    """Return the frame at a place and its neighbours, nearest first; a repeated one adds no information."""
+    near = sorted(range(max(0, at - radius), min(len(seen), at + radius + 1)), key=lambda i: abs(i - at))
+    others = {seen[i].content: seen[i] for i in reversed(near)}
+    others.pop(seen[at].content)
+    return seen[at], list(reversed(others.values()))
 
 
 class Noise:

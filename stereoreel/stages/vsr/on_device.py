@@ -24,7 +24,7 @@ from ...image.host_copy import Download
 from ...image.host_flow import SmallLumas, sample, send_flow, small_lumas, spread
 from ...image.repeats import marked
 from ...image.resize import Resizer
-from .builtin import BLOCK, FLOOR, FLOW_PIXELS, LIMIT, MEMORY, PATCH, Coding
+from .builtin import BLOCK, FLOOR, FLOW_PIXELS, LIMIT, MEMORY, PATCH, Coding, around
 
 GRID = 4  # pixels of the search between two independent motions of its preset
 
@@ -92,19 +92,11 @@ class DeviceWindow:
 
     def _next(self) -> Tensor:
         """Return the oldest waiting frame, fused, and drop frames out of reach."""
-        at = len(self.seen) - self.waiting
-        centre = self.seen[at]
-        near = sorted(
-            range(max(0, at - self.radius), min(len(self.seen), at + self.radius + 1)),
-            key=lambda i: abs(i - at),
-        )
-        # a repeated frame adds no information
-        others = {self.seen[i].content: self.seen[i] for i in reversed(near)}
-        others.pop(centre.content)
+        centre, others = around(self.seen, len(self.seen) - self.waiting, self.radius)
         self.waiting -= 1
         while len(self.seen) - self.waiting > self.radius:
             self.seen.popleft()
-        return self._fuse(centre, list(reversed(others.values())))
+        return self._fuse(centre, others)
 
     def _fuse(self, centre: Seen, others: list[Seen]) -> Tensor:
         """Return the frame blended with its neighbours, nearest first, where they agree with it."""
